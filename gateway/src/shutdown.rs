@@ -1,6 +1,6 @@
 //! How long-lived tasks learn that it is time to stop, and how we wait for them.
 //!
-//! Whoever spawns a task does it through [`Shutdown::tasks`] and says how the task stops.
+//! Whoever spawns a task does it through one of the trackers and says how the task stops.
 
 use std::time::Duration;
 
@@ -14,13 +14,21 @@ pub struct Shutdown {
     pub requested: CancellationToken,
     /// Step 2: everything accepted is acknowledged; background tasks stop.
     pub stopped: CancellationToken,
-    /// Every task that was spawned.
+    /// Events that were taken and are not answered yet. They end by themselves once `requested`.
+    pub events: TaskTracker,
+    /// Every other task. They end once `stopped`.
     pub tasks: TaskTracker,
 }
 
 impl Shutdown {
-    /// Waits for every tracked task to finish what it holds. Returns whether all did.
-    pub async fn wait(&self, limit: Duration) -> bool {
+    /// Waits for every taken event to be answered. Returns whether all were.
+    pub async fn wait_for_events(&self, limit: Duration) -> bool {
+        self.events.close();
+        timeout(limit, self.events.wait()).await.is_ok()
+    }
+
+    /// Waits for every background task to finish. Returns whether all did.
+    pub async fn wait_for_tasks(&self, limit: Duration) -> bool {
         self.tasks.close();
         timeout(limit, self.tasks.wait()).await.is_ok()
     }

@@ -1,0 +1,269 @@
+//! Opens broker, presence and store as the settings choose, and waits for those that are not there yet.
+
+use std::{
+    fmt::Display,
+    fs::{File, OpenOptions, TryLockError},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, sleep};
+
+use super::AppError;
+use crate::{
+    broker::{
+        Broker, EmbeddedBroker, EmbeddedSettings, EmbeddedTopic, KafkaBroker, KafkaSettings, Kept,
+        TopicSpec,
+    },
+    broker::Location as LogLocation,
+    config::{BrokerChoice, Config, Data, PresenceChoice, Role, StoreChoice, Topics},
+    http::Dependencies,
+    presence::{EmbeddedPresence, Presence, RedisPresence, RedisSettings},
+    store::{
+        Location as FileLocation, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
+    },
+};
+
+/// Between two attempts at a backend at the start.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Records of an in-memory topic that are kept for a reader that is behind.
+const KEPT_RECORDS_MAX: usize = 100_000;
+
+/// The backends of one process.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub broker: Arc<dyn Broker>,
+    pub store: Arc<dyn Store>,
+    pub presence: Arc<dyn Presence>,
+    pub dependencies: Dependencies,
+    /// Held as long as the process uses its data directory.
+    _lock: Option<Arc<File>>,
+}
+
+/// Opens the backends. Kafka and the database must answer within the start limit; Redis only warns.
+pub async fn open(config: &Config) -> Result<Opened, AppError> {
+    let deadline = Instant::now() + config.lifecycle.start_limit;
+    let lock = lock_data_dir(config)?;
+    let (store, store_name) = open_store(config).await?;
+    let (broker, broker_name) = open_broker(config).await?;
+    let (presence, presence_name) = open_presence(config)?;
+    wait("DATABASE_URL", store_name, deadline, || store.ping()).await?;
+    wait("KAFKA_BROKERS", broker_name, deadline, || broker.ping()).await?;
+    let presence_name = config.role.serves_clients().then_some(presence_name);
+    if presence_name.is_some()
+        && let Err(error) = presence.ping().await
+    {
+        tracing::warn!(%error, "starting without presence, it heals when Redis comes back: {error}");
+    }
+    let dependencies = Dependencies {
+        broker: (broker_name, Arc::clone(&broker)),
+        store: (store_name, Arc::clone(&store)),
+        presence: presence_name.map(|name| (name, Arc::clone(&presence))),
+    };
+    Ok(Opened { broker, store, presence, dependencies, _lock: lock })
+}
+
+/// Brings the database up to date and creates the topics that are missing.
+pub async fn migrate(config: &Config, opened: &Opened) -> Result<(), AppError> {
+    opened.store.migrate().await?;
+    tracing::info!("the database schema is up to date");
+    let created = opened.broker.create_topics(&topic_specs(&config.backends.topics)).await?;
+    for topic in created {
+        tracing::info!("created topic {topic}");
+    }
+    Ok(())
+}
+
+/// Refuses to start on a schema or topics that are not there.
+pub(super) async fn require_migrated(config: &Config, opened: &Opened) -> Result<(), AppError> {
+    if !opened.store.is_migrated().await? {
+        return Err(AppError::NotMigrated);
+    }
+    let missing = opened.broker.missing_topics(&config.backends.topics.names()).await?;
+    if missing.is_empty() { Ok(()) } else { Err(AppError::TopicsMissing(missing.join(", "))) }
+}
+
+fn topic_specs(topics: &Topics) -> Vec<TopicSpec> {
+    let mut settings = Vec::new();
+    if let Some(replicas) = &topics.min_insync_replicas {
+        settings.push(("min.insync.replicas", replicas.clone()));
+    }
+    if let Some(retention) = &topics.retention_ms {
+        settings.push(("retention.ms", retention.clone()));
+    }
+    topics
+        .names()
+        .into_iter()
+        .map(|name| TopicSpec {
+            name,
+            partitions: topics.partitions,
+            replication: topics.replication,
+            settings: settings.clone(),
+        })
+        .collect()
+}
+
+async fn wait<T, E: Display>(
+    setting: &'static str,
+    what: &'static str,
+    deadline: Instant,
+    attempt: impl AsyncFn() -> Result<T, E>,
+) -> Result<(), AppError> {
+    let mut is_first = true;
+    loop {
+        match attempt().await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() + RETRY >= deadline => {
+                return Err(AppError::Unreachable { setting, what, reason: error.to_string() });
+            }
+            Err(error) => {
+                if std::mem::take(&mut is_first) {
+                    tracing::warn!(%error, "waiting for {what}: {error}");
+                }
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+fn lock_data_dir(config: &Config) -> Result<Option<Arc<File>>, AppError> {
+    let (true, Data::Directory(directory)) = (config.role.may_embed(), &config.backends.data)
+    else {
+        return Ok(None);
+    };
+    let name = directory.display().to_string();
+    let unusable = |source| AppError::DataDir { directory: name.clone(), source };
+    std::fs::create_dir_all(directory).map_err(unusable)?;
+    let path = directory.join("lock");
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Arc::new(file))),
+        Err(TryLockError::WouldBlock) => Err(AppError::DataDirHeld { directory: name }),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, &'static str), AppError> {
+    let backends = &config.backends;
+    let is_durable = backends.data != Data::Ephemeral;
+    Ok(match &backends.store {
+        StoreChoice::Postgres { url } => {
+            let options = PostgresOptions {
+                pool_connections_max: backends.database_connections_max,
+                call_timeout: backends.database_timeout,
+            };
+            let store = PostgresStore::connect(url.expose_secret(), options)
+                .map_err(|error| AppError::Setting(format!("DATABASE_URL: {error}")))?;
+            (Arc::new(store), "postgres")
+        }
+        StoreChoice::Sqlite { url } => {
+            let store = SqliteStore::open_url(url.expose_secret(), is_durable)
+                .await
+                .map_err(|error| AppError::Setting(format!("DATABASE_URL: {error}")))?;
+            (Arc::new(store), "sqlite")
+        }
+        StoreChoice::Embedded => {
+            let location = match &backends.data {
+                Data::Ephemeral => FileLocation::Memory,
+                Data::Directory(directory) => FileLocation::File(directory.join("chat.db")),
+            };
+            let options = SqliteOptions { location, durable: is_durable };
+            (Arc::new(SqliteStore::open(options).await?), "sqlite")
+        }
+    })
+}
+
+async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, &'static str), AppError> {
+    let backends = &config.backends;
+    let kafka = &backends.kafka;
+    Ok(match &backends.broker {
+        BrokerChoice::Kafka { brokers } => {
+            let broker = KafkaBroker::new(KafkaSettings {
+                brokers: brokers.clone(),
+                client_id: config.server_id.clone(),
+                security: kafka
+                    .security
+                    .iter()
+                    .map(|(name, value)| ((*name).to_owned(), value.expose_secret().to_owned()))
+                    .collect(),
+                linger: kafka.linger,
+                queue_records_max: kafka.queue_records_max,
+                session_timeout: kafka.session_timeout,
+                topic_refresh: kafka.topic_refresh,
+            })
+            .map_err(|error| AppError::Setting(format!("KAFKA_BROKERS: {error}")))?;
+            (Arc::new(broker), "kafka")
+        }
+        BrokerChoice::Embedded => {
+            let location = log_location(&backends.data);
+            let settings = EmbeddedSettings {
+                location,
+                durable: backends.data != Data::Ephemeral,
+                queue_records_max: kafka.queue_records_max,
+                topics: embedded_topics(&backends.topics),
+            };
+            (Arc::new(EmbeddedBroker::open(settings).await?), "log")
+        }
+    })
+}
+
+fn log_location(data: &Data) -> LogLocation {
+    match data {
+        Data::Ephemeral => LogLocation::Memory,
+        Data::Directory(directory) => LogLocation::File(directory.join("log.db")),
+    }
+}
+
+fn embedded_topics(topics: &Topics) -> Vec<EmbeddedTopic> {
+    let kept = |name: &Arc<str>, kept: Kept| EmbeddedTopic { name: Arc::clone(name), kept };
+    let in_memory = Kept::InMemory { records_max: KEPT_RECORDS_MAX };
+    vec![
+        kept(&topics.messages, Kept::UntilCommitted),
+        kept(&topics.persisted, in_memory),
+        kept(&topics.memberships, in_memory),
+        kept(&topics.dead_letters, Kept::Forever),
+    ]
+}
+
+fn open_presence(config: &Config) -> Result<(Arc<dyn Presence>, &'static str), AppError> {
+    let times = &config.presence;
+    Ok(match &config.backends.presence {
+        PresenceChoice::Redis { url } if config.role != Role::Worker => {
+            let settings = RedisSettings {
+                url: url.expose_secret().to_owned(),
+                ttl: times.ttl,
+                lease: times.lease,
+                timeout: config.backends.redis_timeout,
+            };
+            let presence = RedisPresence::new(settings)
+                .map_err(|error| AppError::Setting(format!("REDIS_URL: {error}")))?;
+            (Arc::new(presence), "redis")
+        }
+        PresenceChoice::Redis { .. } | PresenceChoice::Embedded => {
+            (Arc::new(EmbeddedPresence::new(times.ttl, times.lease)), "presence")
+        }
+    })
+}
+
+/// What is embedded and where it keeps its data, for `dev` and `standalone` to say.
+pub fn describe(config: &Config) -> Vec<String> {
+    let place = |file: &str| match &config.backends.data {
+        Data::Ephemeral => "in memory, gone when it stops".to_owned(),
+        Data::Directory(directory) => Path::new(directory).join(file).display().to_string(),
+    };
+    let mut lines = Vec::new();
+    if matches!(config.backends.broker, BrokerChoice::Embedded) {
+        lines.push(format!("broker    embedded, {}", place("log.db")));
+    }
+    if matches!(config.backends.store, StoreChoice::Embedded) {
+        lines.push(format!("database  embedded SQLite, {}", place("chat.db")));
+    }
+    if matches!(config.backends.presence, PresenceChoice::Embedded) {
+        lines.push("presence  embedded, in memory".to_owned());
+    }
+    lines
+}

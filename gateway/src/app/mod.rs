@@ -1,0 +1,80 @@
+//! Wires the gateway together. The only module that knows all the others.
+
+mod backends;
+mod run;
+
+use std::{io, net::SocketAddr};
+
+use crate::{
+    authenticate::{Authenticator, KeyError},
+    broker::BrokerError,
+    config::Config,
+    store::StoreError,
+    telemetry::TelemetryError,
+};
+
+pub use backends::{Opened, describe, migrate, open};
+pub use run::{Bound, bind, run};
+
+/// What is wrong with settings that only show it when they are used: key files, the log level.
+pub fn problems(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    if config.role.serves_clients()
+        && let Err(error) = Authenticator::new(&config.tokens)
+    {
+        problems.push(error.to_string());
+    }
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log_level) {
+        problems.push(format!("LOG_LEVEL: {error}"));
+    }
+    problems
+}
+
+/// Why a process could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A setting that only shows to be wrong when it is used.
+    #[error("{0}")]
+    Setting(String),
+    #[error("`{setting}`: {what} could not be reached within START_LIMIT_MS: {reason}")]
+    Unreachable { setting: &'static str, what: &'static str, reason: String },
+    #[error("the database schema is not up to date: run `gateway migrate` first")]
+    NotMigrated,
+    #[error("topics are missing ({0}): run `gateway migrate` first")]
+    TopicsMissing(String),
+    #[error("DATA_DIR: `{directory}` is held by another process: stop it, or give this one a directory of its own with `--data`")]
+    DataDirHeld { directory: String },
+    #[error("DATA_DIR: cannot use `{directory}`: {source}")]
+    DataDir { directory: String, source: io::Error },
+    #[error("{setting}: cannot listen on {address}: {source}")]
+    Listen { setting: &'static str, address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error("the database: {0}")]
+    Store(#[from] StoreError),
+    #[error("the broker: {0}")]
+    Broker(#[from] BrokerError),
+    #[error("a part of the gateway stopped: {0}")]
+    PartStopped(String),
+}
+
+impl AppError {
+    /// The exit code of the process (contract, section 6).
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Setting(_) | Self::Key(_) | Self::Telemetry(TelemetryError::Level(_)) => 64,
+            Self::Unreachable { .. } => 69,
+            Self::NotMigrated
+            | Self::TopicsMissing(_)
+            | Self::DataDirHeld { .. }
+            | Self::DataDir { .. }
+            | Self::Listen { .. }
+            | Self::Telemetry(TelemetryError::Logs(_) | TelemetryError::Metrics(_))
+            | Self::Store(_)
+            | Self::Broker(_)
+            | Self::PartStopped(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! One process from its first bind to its last task.
+//!
+//! Start: backends, bind, spawn, serve, ready. Stop: not ready, nothing new, everything taken is answered, transports
+//! close spread out, the producer is flushed, the lease is released last.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    AppError, Opened,
+    backends::{migrate, open, require_migrated},
+};
+use crate::{
+    authenticate::Authenticator,
+    authorise::Authoriser,
+    broker::{Patience, Publisher},
+    config::{Config, Role},
+    http::{admin_router, public_router},
+    persistor::Persistor,
+    presence::{Registrar, RegistrarSettings},
+    publish::Publishing,
+    shutdown::Shutdown,
+    socket::{Edge, Listening, listen},
+    state::{AppState, Readiness},
+    telemetry::{start_metrics, upkeep},
+};
+
+/// Longest a client waits for the ack of a message.
+const ACK_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is left of [`ACK_LIMIT`] for the way back.
+const ACK_MARGIN: Duration = Duration::from_millis(500);
+
+/// Connections at a time on the admin port.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+
+/// Kept of the drain limit for flushing, leaving and releasing once the sockets are closed.
+const LAST_STEPS: Duration = Duration::from_secs(2);
+
+/// The ports of one process.
+#[derive(Debug)]
+pub struct Bound {
+    /// A worker has none.
+    pub public: Option<TcpListener>,
+    pub admin: TcpListener,
+}
+
+/// Binds the ports. Port 0 takes a free one.
+pub async fn bind(config: &Config) -> Result<Bound, AppError> {
+    let public = match config.role {
+        Role::Serve | Role::Standalone | Role::Dev => {
+            Some(bind_one("PORT", config.host, config.port).await?)
+        }
+        Role::Worker | Role::Migrate => None,
+    };
+    Ok(Bound { public, admin: bind_one("ADMIN_PORT", config.admin_host, config.admin_port).await? })
+}
+
+async fn bind_one(
+    setting: &'static str,
+    host: Option<IpAddr>,
+    port: u16,
+) -> Result<TcpListener, AppError> {
+    let address = SocketAddr::new(host.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
+    match TcpListener::bind(address).await {
+        // A machine without IPv6: unless an address was asked for, IPv4 will do.
+        Err(error) if host.is_none() && error.kind() != io::ErrorKind::AddrInUse => {
+            let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+            let listener = TcpListener::bind(address).await;
+            listener.map_err(|source| AppError::Listen { setting, address, source })
+        }
+        bound => bound.map_err(|source| AppError::Listen { setting, address, source }),
+    }
+}
+
+/// Runs the process until shutdown is requested or a part of it fails, then drains within the limit.
+///
+/// `ready` is called with the bound addresses once clients may come.
+pub async fn run(
+    config: &Config,
+    bound: Bound,
+    shutdown: Shutdown,
+    ready: impl FnOnce(Option<SocketAddr>, SocketAddr),
+) -> Result<(), AppError> {
+    let opened = open(config).await?;
+    if config.role.may_embed() {
+        migrate(config, &opened).await?;
+    } else {
+        require_migrated(config, &opened).await?;
+    }
+    let readiness = Readiness::default();
+    let admin_address = bound.admin.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+    let metrics = start_metrics()?;
+    let (tasks, stopped) = (&shutdown.tasks, &shutdown.stopped);
+    tasks.spawn(stopped.clone().run_until_cancelled_owned(upkeep(metrics.clone())));
+    let admin = admin_router(opened.dependencies.clone(), readiness.clone(), shutdown.clone(), metrics);
+    // The admin port answers to the very end.
+    let listening = listening(config, ADMIN_CONNECTIONS_MAX, stopped.clone(), &shutdown);
+    tasks.spawn(listen(bound.admin, admin, listening));
+
+    let (failing, mut failed) = mpsc::channel(1);
+    if config.role.persists() {
+        spawn_persistor(config, &opened, &shutdown, failing.clone());
+    }
+    let public_address = bound.public.as_ref().and_then(|listener| listener.local_addr().ok());
+    let front = match bound.public {
+        Some(listener) => {
+            Some(Front::start(config, &opened, &shutdown, readiness.clone(), listener).await?)
+        }
+        None => None,
+    };
+    readiness.set_positioned();
+    tracing::info!(
+        role = config.role.as_str(),
+        server.id = config.server_id,
+        address = public_address.map(tracing::field::display),
+        admin_address = %admin_address,
+        "gateway is ready"
+    );
+    ready(public_address, admin_address);
+
+    let failure = tokio::select! {
+        () = shutdown.requested.cancelled() => None,
+        failure = failed.recv() => failure,
+    };
+    shutdown.requested.cancel();
+    let is_clean = stop(config, front, &shutdown).await;
+    match failure {
+        Some(failure) => Err(failure),
+        None if is_clean => Ok(()),
+        None => Err(AppError::PartStopped("the drain limit passed before all was done".to_owned())),
+    }
+}
+
+/// Drains within the limit. Returns whether everything was done.
+async fn stop(config: &Config, front: Option<Front>, shutdown: &Shutdown) -> bool {
+    let deadline = Instant::now() + config.lifecycle.drain_limit;
+    tracing::info!("draining");
+    let mut is_clean = true;
+    if let Some(front) = &front {
+        let limit = config.lifecycle.close_limit;
+        is_clean &= front.answer(shutdown, deadline - limit - LAST_STEPS.min(limit)).await;
+        front.edge.drain(limit).await;
+        is_clean &= front.publisher.flush(deadline.saturating_duration_since(Instant::now())).await;
+        front.registrar.close(LAST_STEPS).await;
+    }
+    shutdown.stopped.cancel();
+    is_clean &= shutdown.wait_for_tasks(deadline.saturating_duration_since(Instant::now())).await;
+    if !is_clean {
+        tracing::error!("gave up on {} tasks at the drain limit", shutdown.tasks.len());
+    }
+    is_clean
+}
+
+fn listening(
+    config: &Config,
+    connections_max: usize,
+    until: CancellationToken,
+    shutdown: &Shutdown,
+) -> Listening {
+    Listening {
+        connections_max,
+        header_timeout: config.http.header_timeout,
+        until,
+        stopped: shutdown.stopped.clone(),
+        tasks: shutdown.tasks.clone(),
+    }
+}
+
+fn spawn_persistor(
+    config: &Config,
+    opened: &Opened,
+    shutdown: &Shutdown,
+    failing: mpsc::Sender<AppError>,
+) {
+    let persistor = Persistor {
+        store: Arc::clone(&opened.store),
+        broker: Arc::clone(&opened.broker),
+        topics: config.backends.topics.clone(),
+        group: config.backends.kafka.group.clone(),
+        settings: config.persistor.clone(),
+        shutdown: shutdown.clone(),
+    };
+    // Ends once `requested` and every partition is given back.
+    shutdown.tasks.spawn(async move {
+        if let Err(error) = persistor.run().await {
+            // Only the first failure counts: with a full channel the process stops already.
+            failing.try_send(AppError::Broker(error)).unwrap_or_default();
+        }
+    });
+}
+
+/// The part of a process that clients connect to.
+struct Front {
+    edge: Edge,
+    publisher: Arc<dyn Publisher>,
+    registrar: Registrar,
+}
+
+impl Front {
+    async fn start(
+        config: &Config,
+        opened: &Opened,
+        shutdown: &Shutdown,
+        readiness: Readiness,
+        listener: TcpListener,
+    ) -> Result<Self, AppError> {
+        let topics = &config.backends.topics;
+        let publish_timeout = config.backends.kafka.publish_timeout;
+        let publisher = opened.broker.publisher(Patience::Limited(publish_timeout))?;
+        let settings = RegistrarSettings::new(config.server_id.clone(), config.presence.lease, config.presence.ttl);
+        let registrar = Registrar::start(Arc::clone(&opened.presence), settings, shutdown);
+        let state = AppState {
+            store: Arc::clone(&opened.store),
+            presence: Arc::clone(&opened.presence),
+            registrar: registrar.clone(),
+            authenticator: Arc::new(Authenticator::new(&config.tokens)?),
+            authoriser: Authoriser::new(
+                Arc::clone(&opened.store),
+                config.sockets.membership_ttl,
+                config.sockets.membership_entries_max,
+            ),
+            publishing: Publishing {
+                publisher: Arc::clone(&publisher),
+                messages: Arc::clone(&topics.messages),
+                memberships: Arc::clone(&topics.memberships),
+            },
+            readiness,
+            shutdown: shutdown.clone(),
+            publish_by: ACK_LIMIT.saturating_sub(publish_timeout + ACK_MARGIN),
+        };
+        let (edge, socket_io) = Edge::new(state.clone(), &config.sockets);
+        let persisted = opened.broker.tail(&topics.persisted).await?;
+        let changes = opened.broker.tail(&topics.memberships).await?;
+        edge.spawn(persisted, changes, config.sockets.ping_interval);
+        let payload_bytes_max = config.sockets.payload_bytes_max;
+        let router = public_router(&state, &edge, socket_io, &config.http, payload_bytes_max);
+        let connections_max = config.sockets.connections_max;
+        let listening = listening(config, connections_max, shutdown.requested.clone(), shutdown);
+        shutdown.tasks.spawn(listen(listener, router, listening));
+        Ok(Self { edge, publisher, registrar })
+    }
+
+    /// Waits for every taken event to be answered.
+    async fn answer(&self, shutdown: &Shutdown, deadline: Instant) -> bool {
+        shutdown.events.close();
+        timeout_at(deadline, shutdown.events.wait()).await.is_ok()
+    }
+}

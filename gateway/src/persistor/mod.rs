@@ -1,0 +1,263 @@
+//! The worker: accepted messages into the database, and from there into the log as persisted.
+//!
+//! Owns exactly-once storing: one transaction per partition and batch moves the position and inserts the rows, then
+//! the persisted records are published, then the offset is committed, in that order. Refuses to lose a
+//! record: what cannot be stored for its own fault becomes a dead letter, an outage is waited out.
+
+mod batch;
+mod outbox;
+mod partition;
+mod publish;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    broker::{Assigned, Broker, BrokerError, Committer, GroupEvent, Incoming, Patience, Start},
+    config::{Persistor as Settings, Topics},
+    shutdown::Shutdown,
+    store::Store,
+};
+use partition::Partition;
+use publish::Ordered;
+
+/// Batches of one partition that wait while one is being stored.
+const WAITING_BATCHES_MAX: usize = 2;
+
+/// Between two attempts at a backend that is away: first and longest wait.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// How often the lag is measured.
+const LAG_EVERY: Duration = Duration::from_secs(5);
+
+/// What the persistor works with.
+#[derive(Clone, Debug)]
+pub struct Persistor {
+    pub store: Arc<dyn Store>,
+    pub broker: Arc<dyn Broker>,
+    pub topics: Topics,
+    pub group: String,
+    pub settings: Settings,
+    pub shutdown: Shutdown,
+}
+
+/// A partition's task, as long as the partition is ours.
+struct Running {
+    records: mpsc::Sender<Vec<Incoming>>,
+    revoked: CancellationToken,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Persistor {
+    /// Joins the group and works until the process drains; returns when every partition is given back.
+    pub async fn run(self) -> Result<(), BrokerError> {
+        let publisher = Ordered::new(self.broker.publisher(Patience::Unlimited)?);
+        let mut group = self.broker.group(&self.topics.messages, &self.group).await?;
+        let committer = group.committer();
+        let (tasks, stopped) = (&self.shutdown.tasks, &self.shutdown.stopped);
+        // Both end once `stopped`.
+        let sweeping = outbox::run(self.clone(), publisher.clone());
+        tasks.spawn(stopped.clone().run_until_cancelled_owned(sweeping));
+        let measuring = measure_lag(Arc::clone(&committer));
+        tasks.spawn(stopped.clone().run_until_cancelled_owned(measuring));
+
+        let mut running = HashMap::new();
+        let mut is_leaving = false;
+        loop {
+            let event = tokio::select! {
+                () = self.shutdown.requested.cancelled(), if !is_leaving => {
+                    is_leaving = true;
+                    committer.leave();
+                    continue;
+                }
+                event = group.next() => event,
+            };
+            match event {
+                None => break,
+                Some(GroupEvent::Assigned { partitions, start }) => {
+                    stop(&mut running, None).await;
+                    let starts = self.assign(&partitions, &publisher, &committer, &mut running).await;
+                    if start.send(starts).is_err() {
+                        tracing::debug!("the assignment was withdrawn before it was answered");
+                    }
+                }
+                Some(GroupEvent::Revoked { partitions, done }) => {
+                    stop(&mut running, Some(&partitions)).await;
+                    if done.send(()).is_err() {
+                        tracing::warn!("gave {partitions:?} back later than the group waits");
+                    }
+                }
+                Some(GroupEvent::Records { partition, records }) => {
+                    self.hand_over(&running, partition, records).await;
+                }
+            }
+        }
+        stop(&mut running, None).await;
+        Ok(())
+    }
+
+    /// Reads the positions and starts a task per partition; says where to begin in each.
+    async fn assign(
+        &self,
+        partitions: &[Assigned],
+        publisher: &Ordered,
+        committer: &Arc<dyn Committer>,
+        running: &mut HashMap<i32, Running>,
+    ) -> BTreeMap<i32, Start> {
+        let mut starts = BTreeMap::new();
+        for Assigned { partition, committed } in partitions.iter().copied() {
+            let Some(position) = self.position(partition).await else { break };
+            starts.insert(partition, start_of(committed, position));
+            let (sender, records) = mpsc::channel(WAITING_BATCHES_MAX);
+            let revoked = CancellationToken::new();
+            let (ending, ended) = oneshot::channel();
+            let task = Partition {
+                persistor: self.clone(),
+                publisher: publisher.clone(),
+                committer: Arc::clone(committer),
+                partition,
+                position,
+                revoked: revoked.clone(),
+            };
+            // Ends when the partition is revoked.
+            self.shutdown.tasks.spawn(async move {
+                task.run(records).await;
+                drop(ending);
+            });
+            running.insert(partition, Running { records: sender, revoked, ended });
+            tracing::info!(
+                kafka.partition = partition,
+                kafka.committed = committed,
+                position,
+                "took partition {partition} over"
+            );
+        }
+        starts
+    }
+
+    /// The position of a partition, waiting for the database; `None` when the process drains meanwhile.
+    async fn position(&self, partition: i32) -> Option<Option<i64>> {
+        let mut backoff = Backoff::new("the positions");
+        loop {
+            match self.store.position(&self.topics.messages, partition).await {
+                Ok(position) => {
+                    backoff.succeeded();
+                    return Some(position);
+                }
+                Err(error) => {
+                    tokio::select! {
+                        () = backoff.failed(&error) => {}
+                        () = self.shutdown.requested.cancelled() => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        running: &HashMap<i32, Running>,
+        partition: i32,
+        records: Vec<Incoming>,
+    ) {
+        let Some(task) = running.get(&partition) else { return };
+        // While draining nothing more is begun: what is not committed stays in the log.
+        tokio::select! {
+            biased;
+            () = self.shutdown.requested.cancelled() => {}
+            sent = task.records.send(records) => {
+                if sent.is_err() {
+                    tracing::error!(kafka.partition = partition, "the task of partition {partition} ended early");
+                }
+            }
+        }
+    }
+}
+
+/// The lower of the committed offset and the position; the beginning when either is unknown: the group's
+/// offsets expired, the topic or the database began anew.
+fn start_of(committed: Option<i64>, position: Option<i64>) -> Start {
+    match (committed, position) {
+        (Some(committed), Some(position)) => Start::At(committed.min(position)),
+        (None, _) | (_, None) => Start::Earliest,
+    }
+}
+
+/// Stops the tasks of `partitions` (all of them without) and waits until they hold nothing any more.
+async fn stop(running: &mut HashMap<i32, Running>, partitions: Option<&[i32]>) {
+    let ours: Vec<i32> = match partitions {
+        Some(partitions) => partitions.to_vec(),
+        None => running.keys().copied().collect(),
+    };
+    let tasks: Vec<_> = ours.iter().filter_map(|partition| running.remove(partition)).collect();
+    for task in &tasks {
+        task.revoked.cancel();
+    }
+    for task in tasks {
+        // The sender is dropped, never used: an error is the end that is waited for.
+        task.ended.await.unwrap_or_default();
+    }
+}
+
+async fn measure_lag(committer: Arc<dyn Committer>) {
+    loop {
+        sleep(LAG_EVERY).await;
+        for (partition, lag) in committer.lag().await {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+            metrics::gauge!("persistor_lag_records", "partition" => partition.to_string())
+                .set(lag as f64);
+        }
+    }
+}
+
+/// Waits between attempts, and says once that it does and once that it is over.
+struct Backoff {
+    what: &'static str,
+    wait: Duration,
+}
+
+impl Backoff {
+    fn new(what: &'static str) -> Self {
+        Self { what, wait: Duration::ZERO }
+    }
+
+    async fn failed(&mut self, error: &(dyn std::error::Error + Send + Sync)) {
+        if self.wait.is_zero() {
+            let source = error.source().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!(%error, source, "{} wait: {error}", self.what);
+        }
+        self.wait = (self.wait * 2).clamp(RETRY_MIN, RETRY_MAX);
+        sleep(self.wait).await;
+    }
+
+    fn succeeded(&mut self) {
+        if !self.wait.is_zero() {
+            tracing::info!("{} go on", self.what);
+            self.wait = Duration::ZERO;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_starts_at_the_lower_of_commit_and_position_and_at_the_beginning_if_one_is_unknown() {
+        assert_eq!(start_of(Some(7), Some(9)), Start::At(7));
+        assert_eq!(start_of(Some(9), Some(7)), Start::At(7));
+        assert_eq!(start_of(None, Some(7)), Start::Earliest);
+        assert_eq!(start_of(Some(7), None), Start::Earliest);
+        assert_eq!(start_of(None, None), Start::Earliest);
+    }
+}

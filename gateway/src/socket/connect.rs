@@ -1,0 +1,148 @@
+//! A client connects to the namespace: authentication, registration, and the end of both.
+//!
+//! Events are registered before the client is told that it is connected, so that its first event finds its
+//! handler. Everything else is registered after, so that a connect that fails half-way leaves nothing behind.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use socketioxide::{
+    SocketIo, TransportType,
+    extract::{SocketRef, TryData},
+    handler::ConnectHandler as _,
+    socket::DisconnectReason,
+};
+use serde_json::value::RawValue;
+use tokio::time::sleep;
+
+use super::{
+    connection::Peer,
+    edge::Edge,
+    mailbox::{self, Mailbox, Worker},
+    rooms::Member,
+};
+use crate::{
+    authenticate::{TokenError, bearer},
+    chat::{SocketId, User},
+    protocol::events::Payload,
+};
+
+/// What the middleware found out, until the connect handler takes it.
+#[derive(Clone)]
+struct Welcome(Arc<Mutex<Option<(User, Mailbox)>>>);
+
+/// Registers the namespace `/`.
+pub(super) fn register(io: &SocketIo, edge: &Edge) {
+    let (before, after) = (edge.clone(), edge.clone());
+    let authenticate = async move |socket: SocketRef, TryData(auth): TryData<Box<RawValue>>| {
+        welcome(&before, &socket, auth.ok().as_deref());
+        Ok::<(), Infallible>(())
+    };
+    let connected = async move |socket: SocketRef| connected(&after, socket);
+    io.ns("/", connected.with(authenticate));
+}
+
+/// Checks the token and, if it is good, opens the mailbox.
+fn welcome(edge: &Edge, socket: &SocketRef, auth: Option<&RawValue>) {
+    match authenticate(edge, socket, auth) {
+        Ok(user) => {
+            let (transports, sid) = (edge.transports.clone(), socket.id.to_string());
+            let kill = move || transports.kill(&sid);
+            let mailbox = mailbox::open(socket, &edge.state, edge.mailbox_events_max, kill);
+            socket.extensions.insert(Welcome(Arc::new(Mutex::new(Some((user, mailbox))))));
+        }
+        Err(error) => {
+            metrics::counter!("connects_total", "outcome" => "refused").increment(1);
+            tracing::debug!(socket.id = %socket.id, "refused {}: {error}", socket.id);
+        }
+    }
+}
+
+/// `auth.token` (bare) wins; the header counts only when that is absent or empty.
+fn authenticate(
+    edge: &Edge,
+    socket: &SocketRef,
+    auth: Option<&RawValue>,
+) -> Result<User, TokenError> {
+    // What is not a string is a failure, also when the header has a good one.
+    let token = Payload::new(auth).token().map_err(|_| TokenError::Missing)?;
+    if !token.is_empty() {
+        return edge.state.authenticator.authenticate(&token);
+    }
+    let headers = &socket.req_parts().headers;
+    let header = headers.get(http::header::AUTHORIZATION).ok_or(TokenError::Missing)?;
+    let header = header.to_str().map_err(|_| TokenError::Missing)?;
+    edge.state.authenticator.authenticate(bearer(header))
+}
+
+/// The client has been told that it is connected; one without a good token is told goodbye.
+fn connected(edge: &Edge, socket: SocketRef) {
+    if socket.transport_type() == TransportType::Websocket
+        && let Some(peer) = socket.req_parts().extensions.get::<Peer>()
+    {
+        edge.transports.note_websocket(&socket.id.to_string(), peer);
+    }
+    let welcome = socket.extensions.remove::<Welcome>().and_then(|welcome| welcome.0.lock().take());
+    let Some((user, mailbox)) = welcome else {
+        let sid = socket.id.to_string();
+        if socket.disconnect().is_err() {
+            edge.transports.kill(&sid);
+        }
+        reap(edge, sid);
+        return;
+    };
+    let member = Arc::new(Member::new(SocketId(socket.id.to_string()), user, socket.clone()));
+    // Weak: the socket keeps the closure, the member keeps the socket.
+    let (leaving, leaving_edge) = (Arc::downgrade(&member), edge.clone());
+    socket.on_disconnect(async move |reason: DisconnectReason| {
+        if let Some(member) = leaving.upgrade() {
+            disconnected(&leaving_edge, &member, reason);
+        }
+    });
+    metrics::counter!("connects_total", "outcome" => "accepted").increment(1);
+    edge.add(&member);
+    let worker = Worker { state: edge.state.clone(), rooms: edge.rooms.clone(), member };
+    // Ends when the socket is gone or the process drains.
+    edge.state.shutdown.events.spawn(mailbox::run(worker, mailbox));
+}
+
+fn disconnected(edge: &Edge, member: &Arc<Member>, reason: DisconnectReason) {
+    metrics::counter!("disconnects_total", "reason" => word(reason)).increment(1);
+    edge.remove(member);
+    if matches!(reason, DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect)
+    {
+        reap(edge, member.id.0.clone());
+    }
+}
+
+/// Closes the transport after the connect timeout unless it is in the namespace again by then.
+///
+/// Not at once: some clients would take that for an accident and come back in a loop.
+fn reap(edge: &Edge, sid: String) {
+    let edge = edge.clone();
+    let timeout: Duration = edge.connect_timeout;
+    // Ends after the timeout or with the process.
+    edge.state.shutdown.tasks.clone().spawn(async move {
+        tokio::select! {
+            () = sleep(timeout) => {}
+            () = edge.state.shutdown.stopped.cancelled() => {}
+        }
+        let id = SocketId(sid);
+        if !edge.members.lock().contains_key(&id) {
+            edge.transports.close(&id.0);
+        }
+    });
+}
+
+fn word(reason: DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::TransportClose => "transport_close",
+        DisconnectReason::MultipleHttpPollingError => "multiple_polls",
+        DisconnectReason::PacketParsingError => "malformed_packet",
+        DisconnectReason::TransportError => "transport_error",
+        DisconnectReason::HeartbeatTimeout => "ping_timeout",
+        DisconnectReason::ClientNSDisconnect => "client",
+        DisconnectReason::ServerNSDisconnect => "server",
+        DisconnectReason::ClosingServer => "closing",
+    }
+}

@@ -1,0 +1,160 @@
+//! The TCP side of one connection, with a switch to end it from outside.
+//!
+//! A peer that does not read keeps a writer in `flush`, where no time-out and no `disconnect()` of the
+//! Socket.IO library reaches it. Here every read and write fails at once after [`Control::kill`].
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+const OPEN: u8 = 0;
+/// Nothing is read any more; what is queued is still written.
+const CLOSING: u8 = 1;
+/// Nothing is read or written any more.
+const KILLED: u8 = 2;
+
+/// The switch of a connection. Outlives it harmlessly.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    state: AtomicU8,
+    /// Tasks that wait for this connection: at most a reader and a writer.
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Control {
+    /// Ends the connection as if the peer had closed it: what is queued is written first.
+    pub(super) fn close(&self) {
+        self.set(CLOSING);
+    }
+
+    /// Ends the connection now. What is queued is lost.
+    pub(super) fn kill(&self) {
+        self.set(KILLED);
+    }
+
+    fn set(&self, state: u8) {
+        self.state.fetch_max(state, Ordering::AcqRel);
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+
+    /// To be woken by a change. Look at the state after this, not before.
+    fn watch(&self, context: &Context<'_>) {
+        let mut waiting = self.waiting.lock();
+        if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+            waiting.push(context.waker().clone());
+        }
+    }
+
+    fn is_at_least(&self, state: u8) -> bool {
+        self.state.load(Ordering::Acquire) >= state
+    }
+}
+
+/// Who is at the other end; in the extensions of every request of the connection.
+#[derive(Clone)]
+pub struct Peer {
+    pub address: SocketAddr,
+    pub(super) control: Arc<Control>,
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Peer").field(&self.address).finish()
+    }
+}
+
+/// A TCP stream under a [`Control`].
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    control: Arc<Control>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream) -> (Self, Arc<Control>) {
+        let control = Arc::<Control>::default();
+        (Self { stream, control: Arc::clone(&control) }, control)
+    }
+
+    /// `poll` unless the connection was killed; woken also when it is.
+    fn unless_killed<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let ready = poll(Pin::new(&mut self.stream), context);
+        if ready.is_pending() {
+            self.control.watch(context);
+        }
+        if self.control.is_at_least(KILLED) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        ready
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.control.is_at_least(CLOSING) {
+            return Poll::Ready(Ok(())); // Nothing filled in: end of stream.
+        }
+        let ready = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if ready.is_pending() {
+            self.control.watch(context);
+            if self.control.is_at_least(CLOSING) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        ready
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.unless_killed(context, |stream, context| stream.poll_write(context, bytes))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.unless_killed(context, |stream, context| stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.unless_killed(context, |stream, context| stream.poll_shutdown(context))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.unless_killed(context, |stream, context| stream.poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

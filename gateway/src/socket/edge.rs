@@ -1,0 +1,211 @@
+//! The whole edge of one gateway: built once, drained once.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
+use chrono::Utc;
+use http::{StatusCode, header::RETRY_AFTER};
+use parking_lot::Mutex;
+use socketioxide::{SocketIo, TransportType};
+use tokio::time::{Instant, interval, sleep, timeout};
+
+use super::{
+    broadcast, connect,
+    connection::Peer,
+    memberships::{self, Memberships},
+    rooms::{Member, Rooms},
+    transports::Transports,
+};
+use crate::{
+    broker::Tail,
+    chat::SocketId,
+    config::Sockets,
+    state::AppState,
+};
+
+/// In a drain: how often a batch of sockets is closed.
+const CLOSE_TICK: Duration = Duration::from_millis(100);
+
+/// In a drain: smallest batch that is closed at a time.
+const CLOSE_BATCH_MIN: usize = 500;
+
+/// In a drain: how long a long-polling client is given to fetch its last acks.
+const POLLING_GRACE: Duration = Duration::from_millis(300);
+
+/// Every socket of this process, and what they hear. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    pub(super) state: AppState,
+    pub(super) rooms: Rooms,
+    pub(super) transports: Transports,
+    pub(super) members: Arc<Mutex<HashMap<SocketId, Arc<Member>>>>,
+    pub(super) mailbox_events_max: usize,
+    pub(super) connect_timeout: Duration,
+    memberships: Memberships,
+    io: SocketIo,
+}
+
+impl Edge {
+    /// The edge, and the routes that lead to it.
+    pub fn new(state: AppState, settings: &Sockets) -> (Self, Router) {
+        let (service, io) = SocketIo::builder()
+            .ping_interval(settings.ping_interval)
+            .ping_timeout(settings.ping_timeout)
+            .connect_timeout(settings.connect_timeout)
+            .upgrade_timeout(settings.upgrade_timeout)
+            .max_buffer_size(settings.queue_packets_max)
+            .max_payload(settings.payload_bytes_max as u64)
+            .ws_max_message_size(settings.payload_bytes_max)
+            .ws_max_frame_size(settings.payload_bytes_max)
+            .build_svc();
+        let transports = Transports::new(service.clone(), state.shutdown.tasks.clone());
+        let rooms = Rooms::new(transports.clone());
+        let edge = Self {
+            memberships: Memberships::new(state.authoriser.clone(), rooms.clone()),
+            rooms,
+            transports,
+            members: Arc::default(),
+            mailbox_events_max: settings.mailbox_events_max,
+            connect_timeout: settings.connect_timeout,
+            io: io.clone(),
+            state,
+        };
+        connect::register(&io, &edge);
+        let router = Router::new()
+            .route_service("/socket.io", service.clone())
+            .route_service("/socket.io/", service)
+            .layer(middleware::from_fn_with_state(edge.clone(), guard));
+        (edge, router)
+    }
+
+    /// Starts what carries records to the sockets. Both must be positioned already.
+    pub fn spawn(&self, persisted: Box<dyn Tail>, changes: Box<dyn Tail>, sweep: Duration) {
+        let Self { state, .. } = self;
+        let (tasks, stopped) = (&state.shutdown.tasks, &state.shutdown.stopped);
+        // Each ends once `stopped`.
+        let broadcasting = broadcast::run(self.clone(), persisted);
+        tasks.spawn(stopped.clone().run_until_cancelled_owned(broadcasting));
+        let applying = memberships::run(self.memberships.clone(), changes, self.clone());
+        tasks.spawn(stopped.clone().run_until_cancelled_owned(applying));
+        tasks.spawn(stopped.clone().run_until_cancelled_owned(self.clone().sweep(sweep)));
+    }
+
+    /// Applies a membership change of this process's own before its record comes round.
+    pub fn memberships(&self) -> &Memberships {
+        &self.memberships
+    }
+
+    /// Closes every transport, spread over `limit`, so that the clients do not all come back at once.
+    pub async fn close_all(&self, limit: Duration) {
+        let members: Vec<_> = self.members.lock().values().cloned().collect();
+        let (polling, websockets): (Vec<_>, Vec<_>) = members
+            .into_iter()
+            .partition(|member| member.socket.transport_type() == TransportType::Polling);
+        if !polling.is_empty() {
+            sleep(POLLING_GRACE.min(limit)).await;
+        }
+        let ordered: Vec<_> = websockets.into_iter().chain(polling).collect();
+        let ticks = usize::try_from(limit.as_millis() / CLOSE_TICK.as_millis()).unwrap_or(usize::MAX);
+        let batch = CLOSE_BATCH_MIN.max(ordered.len().div_ceil(ticks.max(1)));
+        let mut tick = interval(CLOSE_TICK);
+        for members in ordered.chunks(batch) {
+            tick.tick().await;
+            for member in members {
+                self.transports.close(&member.id.0);
+            }
+        }
+    }
+
+    /// Takes the sockets off: closes them within `limit`, and ends those that do not go.
+    pub async fn drain(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        if timeout(limit, self.close_all(limit / 2)).await.is_err() {
+            tracing::warn!("could not close every socket in time");
+        }
+        while !self.members.lock().is_empty() && Instant::now() < deadline {
+            sleep(CLOSE_TICK / 10).await;
+        }
+        let left: Vec<_> = self.members.lock().values().cloned().collect();
+        if !left.is_empty() {
+            tracing::warn!("ended {} sockets that did not read", left.len());
+        }
+        for member in left {
+            self.transports.kill(&member.id.0);
+            self.remove(&member);
+        }
+    }
+
+    /// A socket is in the namespace. One that had the same id ends: the client connected anew on its transport.
+    pub(super) fn add(&self, member: &Arc<Member>) {
+        let before = self.members.lock().insert(member.id.clone(), Arc::clone(member));
+        if let Some(before) = before {
+            self.end(&before);
+        }
+        metrics::gauge!("sockets").increment(1);
+        self.state.registrar.connected(member.user.id, member.id.clone(), Utc::now());
+    }
+
+    /// A socket is gone. Nothing happens if it was gone before.
+    pub(super) fn remove(&self, member: &Arc<Member>) {
+        if let Entry::Occupied(entry) = self.members.lock().entry(member.id.clone())
+            && Arc::ptr_eq(entry.get(), member)
+        {
+            entry.remove();
+        } else {
+            return;
+        }
+        self.end(member);
+    }
+
+    fn end(&self, member: &Member) {
+        member.gone.cancel();
+        self.rooms.leave_all(member);
+        self.state.registrar.disconnected(member.user.id, &member.id);
+        metrics::gauge!("sockets").decrement(1);
+    }
+
+    /// Removes sockets whose disconnect the library did not report: one that ends in the very moment of
+    /// its connect has no handler yet.
+    async fn sweep(self, every: Duration) {
+        loop {
+            sleep(every).await;
+            let members: Vec<_> = self.members.lock().values().cloned().collect();
+            for member in members {
+                if self.io.get_socket(member.socket.id).is_none() {
+                    self.remove(&member);
+                }
+            }
+            self.transports.prune();
+        }
+    }
+}
+
+/// Refuses new sessions while draining, in a way after which clients try again, and learns which
+/// connection a session upgrades to.
+async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let query = request.uri().query().unwrap_or_default();
+    let value = |name: &str| {
+        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(n, _)| *n == name).map(|p| p.1)
+    };
+    match value("sid") {
+        None if edge.state.shutdown.requested.is_cancelled() => {
+            return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response();
+        }
+        Some(sid) if value("transport") == Some("websocket") => {
+            if let Some(peer) = request.extensions().get::<Peer>() {
+                edge.transports.note_websocket(sid, peer);
+            }
+        }
+        Some(_) | None => {}
+    }
+    next.run(request).await
+}
