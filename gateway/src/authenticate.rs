@@ -182,8 +182,11 @@ fn key_set(path: &std::path::Path) -> Result<Vec<(Option<String>, DecodingKey)>,
     set.keys
         .iter()
         .map(|jwk| {
-            let key = DecodingKey::from_jwk(jwk)
-                .map_err(|source| KeyError::Malformed { name, file: file.clone(), source })?;
+            let key = DecodingKey::from_jwk(jwk).map_err(|source| KeyError::Malformed {
+                name,
+                file: file.clone(),
+                source,
+            })?;
             Ok((jwk.common.key_id.clone(), key))
         })
         .collect()
@@ -222,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_good_token_names_its_user() {
-        let minted = mint(&SECRET.to_owned().into(), UserId::parse(USER).unwrap(), Some("a@b.c"), 60);
+        let minted =
+            mint(&SECRET.to_owned().into(), UserId::parse(USER).unwrap(), Some("a@b.c"), 60);
         let user = authenticator().authenticate(&minted.unwrap()).unwrap();
         assert_eq!(user.id.to_string(), USER);
         assert_eq!(user.email.as_deref(), Some("a@b.c"));
@@ -258,8 +262,10 @@ mod tests {
         ] {
             check(&token(Algorithm::HS256, SECRET, &claims));
         }
-        let (_, payload_and_signature) =
-            token(Algorithm::HS256, SECRET, &good).split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let (_, payload_and_signature) = token(Algorithm::HS256, SECRET, &good)
+            .split_once('.')
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .unwrap();
         let payload = payload_and_signature.split('.').next().unwrap();
         check(&format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}.")); // {"alg":"none"}
     }

@@ -3,12 +3,7 @@
 //! Memberships come from the database; for messages they are remembered for a few seconds and forgotten at
 //! once when a membership record says so. A refusal is never remembered: who has just joined may speak.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::BuildHasher as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::hash_map::RandomState, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use moka::sync::Cache;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -96,7 +91,11 @@ impl Authoriser {
 
     /// Whether `user` is in the room now, by the database; nothing is remembered.
     pub async fn may_read(&self, user: UserId, room: RoomId) -> Result<(), AuthoriseError> {
-        if self.store.is_member(room, user).await? { Ok(()) } else { Err(AuthoriseError::NotAMember) }
+        if self.store.is_member(room, user).await? {
+            Ok(())
+        } else {
+            Err(AuthoriseError::NotAMember)
+        }
     }
 
     /// Whether a socket of `user` may enter the room. The membership stands still while the answer is held.

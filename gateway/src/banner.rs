@@ -40,7 +40,8 @@ const SNIPPET: &str = r#"(async () => {
 
 /// Where it listens, what is embedded, and in `dev` how to try it out.
 pub(crate) fn banner(config: &Config, public: SocketAddr, admin: SocketAddr) -> String {
-    let (url, admin_url) = (format!("http://{}", local(public)), format!("http://{}", local(admin)));
+    let (url, admin_url) =
+        (format!("http://{}", local(public)), format!("http://{}", local(admin)));
     let mut lines = vec![
         format!("gateway {} is ready", config.role.as_str()),
         String::new(),

@@ -69,7 +69,9 @@ pub async fn upkeep(handle: PrometheusHandle) {
 }
 
 fn describe() {
-    use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    use metrics::{
+        describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram,
+    };
     gauge!("tcp_connections", "open TCP connections");
     gauge!("sockets", "sockets in the namespace");
     counter!("connections_refused_total", "connections over the limit, answered 503");

@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep};
 
 use super::AppError;
 use crate::{
+    broker::Location as LogLocation,
     broker::{
         Broker, EmbeddedBroker, EmbeddedSettings, EmbeddedTopic, KafkaBroker, KafkaSettings, Kept,
         TopicSpec,
     },
-    broker::Location as LogLocation,
     config::{BrokerChoice, Config, Data, PresenceChoice, Role, StoreChoice, Topics},
     http::Dependencies,
     presence::{EmbeddedPresence, Presence, RedisPresence, RedisSettings},

@@ -42,7 +42,9 @@ pub enum AppError {
     NotMigrated,
     #[error("topics are missing ({0}): run `gateway migrate` first")]
     TopicsMissing(String),
-    #[error("DATA_DIR: `{directory}` is held by another process: stop it, or give this one a directory of its own with `--data`")]
+    #[error(
+        "DATA_DIR: `{directory}` is held by another process: stop it, or give this one a directory of its own with `--data`"
+    )]
     DataDirHeld { directory: String },
     #[error("DATA_DIR: cannot use `{directory}`: {source}")]
     DataDir { directory: String, source: io::Error },

@@ -104,7 +104,8 @@ pub async fn run(
     let metrics = start_metrics()?;
     let (tasks, stopped) = (&shutdown.tasks, &shutdown.stopped);
     tasks.spawn(stopped.clone().run_until_cancelled_owned(upkeep(metrics.clone())));
-    let admin = admin_router(opened.dependencies.clone(), readiness.clone(), shutdown.clone(), metrics);
+    let admin =
+        admin_router(opened.dependencies.clone(), readiness.clone(), shutdown.clone(), metrics);
     // The admin port answers to the very end.
     let listening = listening(config, ADMIN_CONNECTIONS_MAX, stopped.clone(), &shutdown);
     tasks.spawn(listen(bound.admin, admin, listening));
@@ -219,7 +220,11 @@ impl Front {
         let topics = &config.backends.topics;
         let publish_timeout = config.backends.kafka.publish_timeout;
         let publisher = opened.broker.publisher(Patience::Limited(publish_timeout))?;
-        let settings = RegistrarSettings::new(config.server_id.clone(), config.presence.lease, config.presence.ttl);
+        let settings = RegistrarSettings::new(
+            config.server_id.clone(),
+            config.presence.lease,
+            config.presence.ttl,
+        );
         let registrar = Registrar::start(Arc::clone(&opened.presence), settings, shutdown);
         let state = AppState {
             store: Arc::clone(&opened.store),

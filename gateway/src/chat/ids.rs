@@ -23,7 +23,7 @@ fn parse(text: &str) -> Result<Uuid, IdError> {
     let uuid = Uuid::try_parse(text).map_err(|_| IdError::NotAUuid)?;
     match uuid.get_variant() {
         Variant::RFC4122 => Ok(uuid),
-        _ => Err(IdError::NotTheRfcVariant),
+        Variant::NCS | Variant::Microsoft | Variant::Future | _ => Err(IdError::NotTheRfcVariant),
     }
 }
 

@@ -33,7 +33,9 @@ pub struct Backends {
 pub enum BrokerChoice {
     Embedded,
     /// `host:port,host:port`.
-    Kafka { brokers: String },
+    Kafka {
+        brokers: String,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -47,8 +49,12 @@ pub enum StoreChoice {
     /// A file of [`Data`].
     Embedded,
     /// A `sqlite:` URL.
-    Sqlite { url: SecretString },
-    Postgres { url: SecretString },
+    Sqlite {
+        url: SecretString,
+    },
+    Postgres {
+        url: SecretString,
+    },
 }
 
 /// Where embedded backends keep what they hold.
@@ -169,7 +175,11 @@ fn presence(r: &mut Reader, role: Role) -> PresenceChoice {
         let value = if role.may_embed() || is_set { EMBEDDED } else { "" };
         r.note("REDIS_URL", value, "", source, help);
         if is_needed {
-            let text = if is_set { "`serve` needs a real Redis" } else { "is not set, for example `redis://redis:6379`" };
+            let text = if is_set {
+                "`serve` needs a real Redis"
+            } else {
+                "is not set, for example `redis://redis:6379`"
+            };
             r.problem("REDIS_URL", text);
         }
         return PresenceChoice::Embedded;
@@ -198,7 +208,11 @@ fn store(r: &mut Reader, role: Role) -> StoreChoice {
         if !role.may_embed() {
             r.problem("DATABASE_URL", format!("`{}` needs a real Postgres", role.as_str()));
         }
-        if text.eq_ignore_ascii_case(EMBEDDED) { StoreChoice::Embedded } else { StoreChoice::Sqlite { url } }
+        if text.eq_ignore_ascii_case(EMBEDDED) {
+            StoreChoice::Embedded
+        } else {
+            StoreChoice::Sqlite { url }
+        }
     } else {
         r.problem("DATABASE_URL", "must begin with `postgres://` or `sqlite:`");
         StoreChoice::Embedded
@@ -233,8 +247,7 @@ fn topics(r: &mut Reader) -> Topics {
         name.into()
     };
     let messages = name("KAFKA_TOPIC_MESSAGES", "chat.messages.v1", "accepted messages");
-    let persisted =
-        name("KAFKA_TOPIC_PERSISTED", "chat.messages.persisted.v1", "stored messages");
+    let persisted = name("KAFKA_TOPIC_PERSISTED", "chat.messages.persisted.v1", "stored messages");
     let memberships = name("KAFKA_TOPIC_MEMBERSHIPS", "chat.memberships.v1", "membership changes");
     let dead_letters =
         name("KAFKA_TOPIC_DEAD_LETTERS", "chat.messages.dlq.v1", "records that cannot be stored");
@@ -261,10 +274,14 @@ fn topics(r: &mut Reader) -> Topics {
             -1..=100,
             "of a topic that `migrate` creates; -1: the broker's default",
         ),
-        min_insync_replicas: r
-            .optional("KAFKA_MIN_INSYNC_REPLICAS", "of a topic that `migrate` creates; empty: the broker's default"),
-        retention_ms: r
-            .optional("KAFKA_RETENTION_MS", "of a topic that `migrate` creates; empty: the broker's default"),
+        min_insync_replicas: r.optional(
+            "KAFKA_MIN_INSYNC_REPLICAS",
+            "of a topic that `migrate` creates; empty: the broker's default",
+        ),
+        retention_ms: r.optional(
+            "KAFKA_RETENTION_MS",
+            "of a topic that `migrate` creates; empty: the broker's default",
+        ),
     }
 }
 

@@ -11,10 +11,12 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf};
 
 use uuid::Uuid;
 
-pub use backends::{Backends, BrokerChoice, Data, KafkaConfig, PresenceChoice, StoreChoice, Topics};
+pub use backends::{
+    Backends, BrokerChoice, Data, KafkaConfig, PresenceChoice, StoreChoice, Topics,
+};
 pub use limits::{Http, Lifecycle, Persistor, PresenceTimes, Sockets};
-pub use reader::{Effective, Source};
 use reader::Reader;
+pub use reader::{Effective, Source};
 pub use tokens::{KeySource, TokenRules};
 
 /// What this process is started as.
@@ -196,7 +198,10 @@ fn address(
         Ok(host) if is_set || role == Role::Dev => Some(host),
         Ok(_) => None,
         Err(_) => {
-            r.problem(host_name, format!("`{text}` is not an IP address such as `0.0.0.0` or `::`"));
+            r.problem(
+                host_name,
+                format!("`{text}` is not an IP address such as `0.0.0.0` or `::`"),
+            );
             None
         }
     };

@@ -59,7 +59,11 @@ impl Reader {
 
     /// The raw value, without noting it as effective.
     pub(super) fn raw(&self, name: &str) -> Option<String> {
-        self.environment.get(name).map(|value| value.trim()).filter(|v| !v.is_empty()).map(Into::into)
+        self.environment
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|v| !v.is_empty())
+            .map(Into::into)
     }
 
     pub(super) fn note(
@@ -81,20 +85,20 @@ impl Reader {
     }
 
     pub(super) fn text(&mut self, name: &'static str, default: &str, help: &'static str) -> String {
-        match self.raw(name) {
-            Some(value) => {
-                self.note(name, value.clone(), "", Source::Environment, help);
-                value
-            }
-            None => {
-                self.note(name, default, "", Source::Default, help);
-                default.to_owned()
-            }
-        }
+        let Some(value) = self.raw(name) else {
+            self.note(name, default, "", Source::Default, help);
+            return default.to_owned();
+        };
+        self.note(name, value.clone(), "", Source::Environment, help);
+        value
     }
 
     /// A value that is shown masked.
-    pub(super) fn secret(&mut self, name: &'static str, help: &'static str) -> Option<SecretString> {
+    pub(super) fn secret(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+    ) -> Option<SecretString> {
         let value = self.raw(name);
         let (shown, source) = match value {
             Some(_) => (MASK, Source::Environment),
@@ -133,7 +137,10 @@ impl Reader {
             _ => {
                 let of = if unit.is_empty() { String::new() } else { format!(" ({unit})") };
                 let (low, high) = (range.start(), range.end());
-                self.problem(name, format!("`{text}` is not a whole number from {low} to {high}{of}"));
+                self.problem(
+                    name,
+                    format!("`{text}` is not a whole number from {low} to {high}{of}"),
+                );
                 default
             }
         }

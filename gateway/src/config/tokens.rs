@@ -51,7 +51,8 @@ impl TokenRules {
             "the only algorithm that is accepted: `HS256`, `RS256`, `ES256` or `EdDSA`",
         );
         let secret = r.secret("JWT_SECRET", "shared secret of HS256, at least 32 bytes");
-        let public_key = r.optional("JWT_PUBLIC_KEY_FILE", "public key in PEM for RS256, ES256, EdDSA");
+        let public_key =
+            r.optional("JWT_PUBLIC_KEY_FILE", "public key in PEM for RS256, ES256, EdDSA");
         let jwks = r.optional("JWT_JWKS_FILE", "JSON Web Key Set for RS256, ES256, EdDSA");
         let leeway = r.milliseconds("JWT_LEEWAY_MS", 5_000, 0..=5_000, "how far clocks may differ");
         let mut rules =
@@ -98,7 +99,9 @@ impl TokenRules {
                 self.key = KeySource::Secret(made.into());
                 self.is_generated = true;
             }
-            None => r.problem("JWT_SECRET", "is not set; HS256 needs a secret of at least 32 bytes"),
+            None => {
+                r.problem("JWT_SECRET", "is not set; HS256 needs a secret of at least 32 bytes");
+            }
         }
     }
 }

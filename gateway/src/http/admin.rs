@@ -2,7 +2,9 @@
 
 use std::{fmt::Display, sync::Arc, time::Duration};
 
-use axum::{Json, Router, extract::State, response::IntoResponse as _, response::Response, routing::get};
+use axum::{
+    Json, Router, extract::State, response::IntoResponse as _, response::Response, routing::get,
+};
 use http::{StatusCode, header::CONTENT_TYPE};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
@@ -56,7 +58,9 @@ fn process_probes(readiness: Readiness, shutdown: Shutdown) -> Router {
 }
 
 /// About this process alone: a backend's outage must not take every gateway out of rotation at once.
-async fn readyz(State((readiness, shutdown)): State<(Readiness, Shutdown)>) -> (StatusCode, &'static str) {
+async fn readyz(
+    State((readiness, shutdown)): State<(Readiness, Shutdown)>,
+) -> (StatusCode, &'static str) {
     if shutdown.requested.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else if readiness.is_positioned() {
@@ -68,16 +72,13 @@ async fn readyz(State((readiness, shutdown)): State<(Readiness, Shutdown)>) -> (
 
 async fn health(State(dependencies): State<Dependencies>) -> Response {
     let Dependencies { broker, store, presence } = dependencies;
-    let (broker_up, store_up, presence_up) = tokio::join!(
-        timed(broker.1.ping()),
-        timed(store.1.ping()),
-        async {
+    let (broker_up, store_up, presence_up) =
+        tokio::join!(timed(broker.1.ping()), timed(store.1.ping()), async {
             match &presence {
                 Some((_, presence)) => Some(timed(presence.ping()).await),
                 None => None,
             }
-        },
-    );
+        },);
     let mut all = Map::new();
     all.insert(broker.0.to_owned(), broker_up);
     all.insert(store.0.to_owned(), store_up);

@@ -74,7 +74,9 @@ impl<T: DeserializeOwned> FromRequest<Rest> for JsonBody<T> {
     async fn from_request(request: Request, rest: &Rest) -> Result<Self, HttpError> {
         let bytes = Bytes::from_request(request, rest).await.map_err(|error| unreadable(&error))?;
         let value = serde_json::from_slice(&bytes);
-        value.map(Self).map_err(|error| HttpError::BadRequest(format!("the body is not valid: {error}")))
+        value
+            .map(Self)
+            .map_err(|error| HttpError::BadRequest(format!("the body is not valid: {error}")))
     }
 }
 

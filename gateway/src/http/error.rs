@@ -60,9 +60,9 @@ impl HttpError {
                 (StatusCode::METHOD_NOT_ALLOWED, "This route does not take this method")
             }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Self::Draining
-            | Self::Store(StoreError::Unavailable(_))
-            | Self::Presence(_) => (StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable"),
+            Self::Draining | Self::Store(StoreError::Unavailable(_)) | Self::Presence(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable")
+            }
             Self::Store(StoreError::Rejected(_) | StoreError::Corrupt(_)) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "Internal error")
             }

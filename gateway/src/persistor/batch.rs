@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(ids(&outcome(10..13, rows(), Some(10))), [2]);
         assert_eq!(ids(&outcome(10..13, rows(), None)), [2]);
         assert_eq!(ids(&outcome(10..13, rows(), Some(11))), [1, 2]);
-        let again = outcome(10..13, vec![stored(1, false), stored(1, false), stored(3, false)], Some(13));
+        let again =
+            outcome(10..13, vec![stored(1, false), stored(1, false), stored(3, false)], Some(13));
         assert_eq!((ids(&again), again.began_anew), (vec![1, 3], false));
     }
 

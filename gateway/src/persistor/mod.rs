@@ -86,7 +86,8 @@ impl Persistor {
                 None => break,
                 Some(GroupEvent::Assigned { partitions, start }) => {
                     stop(&mut running, None).await;
-                    let starts = self.assign(&partitions, &publisher, &committer, &mut running).await;
+                    let starts =
+                        self.assign(&partitions, &publisher, &committer, &mut running).await;
                     if start.send(starts).is_err() {
                         tracing::debug!("the assignment was withdrawn before it was answered");
                     }
@@ -125,7 +126,7 @@ impl Persistor {
                 persistor: self.clone(),
                 publisher: publisher.clone(),
                 committer: Arc::clone(committer),
-                partition,
+                number: partition,
                 position,
                 revoked: revoked.clone(),
             };

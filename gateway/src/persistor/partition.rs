@@ -25,7 +25,7 @@ pub(super) struct Partition {
     pub(super) persistor: Persistor,
     pub(super) publisher: Ordered,
     pub(super) committer: Arc<dyn Committer>,
-    pub(super) partition: i32,
+    pub(super) number: i32,
     /// The position in the database as far as this task knows.
     pub(super) position: Option<i64>,
     pub(super) revoked: CancellationToken,
@@ -116,11 +116,11 @@ impl Partition {
         metrics::counter!("messages_repeated_total").increment(repeats as u64);
         if outcome.began_anew {
             tracing::warn!(
-                kafka.partition = self.partition,
+                kafka.partition = self.number,
                 position = self.position,
                 kafka.offset = next,
                 "the log of partition {} began anew, or the database is an older one: nothing is lost, the position is reset",
-                self.partition
+                self.number
             );
             self.skip_to(next).await?;
         }
@@ -142,11 +142,7 @@ impl Partition {
     }
 
     /// One transaction, tried until the database is there. The position moves to `next`, never back.
-    async fn store(
-        &mut self,
-        produced: &[(i64, Produced)],
-        next: i64,
-    ) -> Result<Outcome, Refusal> {
+    async fn store(&mut self, produced: &[(i64, Produced)], next: i64) -> Result<Outcome, Refusal> {
         let mut backoff = Backoff::new("messages to be stored");
         loop {
             let position = self.position;
@@ -182,7 +178,7 @@ impl Partition {
         let Persistor { store, topics, .. } = &self.persistor;
         let newest = store.newest_ids(&batch::rooms(produced)).await?;
         let messages = batch::messages(produced, &newest, Utc::now());
-        let (partition, expected) = (self.partition, self.position);
+        let (partition, expected) = (self.number, self.position);
         let batch =
             Batch { topic: &topics.messages, partition, expected, next, messages: &messages };
         match store.persist(batch).await? {
@@ -219,13 +215,13 @@ impl Partition {
         let mut backoff = Backoff::new("positions to be read");
         let topic = &self.persistor.topics.messages;
         loop {
-            match self.persistor.store.position(topic, self.partition).await {
+            match self.persistor.store.position(topic, self.number).await {
                 Ok(position) => {
                     tracing::info!(
-                        kafka.partition = self.partition,
+                        kafka.partition = self.number,
                         position,
                         "the position of partition {} is another one: the batch is split anew",
-                        self.partition
+                        self.number
                     );
                     self.position = position;
                     return Ok(());
@@ -242,14 +238,14 @@ impl Partition {
 
     async fn commit(&self, next: Option<i64>) {
         let Some(next) = next else { return };
-        if let Err(error) = self.committer.commit(self.partition, next).await {
+        if let Err(error) = self.committer.commit(self.number, next).await {
             // Not lost: what is stored and published is recognised when it comes again.
             tracing::warn!(
                 %error,
-                kafka.partition = self.partition,
+                kafka.partition = self.number,
                 kafka.offset = next,
                 "could not commit partition {}: {error}",
-                self.partition
+                self.number
             );
         }
     }
@@ -273,7 +269,7 @@ impl Partition {
         let Persistor { topics, .. } = &self.persistor;
         metrics::counter!("dead_letters_total").increment(1);
         tracing::error!(
-            kafka.partition = self.partition,
+            kafka.partition = self.number,
             kafka.offset = offset,
             "a record cannot be stored, it goes to {}: {reason}",
             topics.dead_letters
@@ -281,7 +277,7 @@ impl Partition {
         let headers = vec![
             ("reason", Bytes::from(reason.to_owned())),
             ("topic", Bytes::from(topics.messages.to_string())),
-            ("partition", Bytes::from(self.partition.to_string())),
+            ("partition", Bytes::from(self.number.to_string())),
             ("offset", Bytes::from(offset.to_string())),
         ];
         let topic = Arc::clone(&topics.dead_letters);

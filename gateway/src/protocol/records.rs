@@ -126,8 +126,7 @@ pub fn decode_persisted(value: Option<&[u8]>) -> Result<Message, RecordError> {
         client_msg_id: ClientMsgId::parse(&json.client_msg_id).map_err(id("clientMsgId"))?,
         kind: MessageKind::parse(&json.message_type).ok_or(RecordError::Kind)?,
         content: Content::new(json.content)?,
-        created_at: parse_time(&json.created_at)
-            .ok_or(RecordError::Time { field: "createdAt" })?,
+        created_at: parse_time(&json.created_at).ok_or(RecordError::Time { field: "createdAt" })?,
     })
 }
 
@@ -180,10 +179,7 @@ mod tests {
     fn a_produced_record_comes_back_as_it_was() {
         let sender_id = UserId::parse("7c9e6679-7425-40de-944b-e07fc1f90ae7").unwrap();
         let value = encode_produced(sender_id, &draft(), Utc::now());
-        assert_eq!(
-            decode_produced(Some(&value)).unwrap(),
-            Produced { sender_id, draft: draft() }
-        );
+        assert_eq!(decode_produced(Some(&value)).unwrap(), Produced { sender_id, draft: draft() });
     }
 
     #[test]

@@ -6,13 +6,13 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 use socketioxide::{
     SocketIo, TransportType,
     extract::{SocketRef, TryData},
     handler::ConnectHandler as _,
     socket::DisconnectReason,
 };
-use serde_json::value::RawValue;
 use tokio::time::sleep;
 
 use super::{

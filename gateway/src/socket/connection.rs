@@ -20,8 +20,7 @@ use tokio::{
     net::TcpStream,
 };
 
-const OPEN: u8 = 0;
-/// Nothing is read any more; what is queued is still written.
+/// Above the initial 0, open: nothing is read any more; what is queued is still written.
 const CLOSING: u8 = 1;
 /// Nothing is read or written any more.
 const KILLED: u8 = 2;
@@ -139,11 +138,11 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.unless_killed(context, |stream, context| stream.poll_flush(context))
+        self.unless_killed(context, AsyncWrite::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.unless_killed(context, |stream, context| stream.poll_shutdown(context))
+        self.unless_killed(context, AsyncWrite::poll_shutdown)
     }
 
     fn poll_write_vectored(

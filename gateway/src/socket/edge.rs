@@ -25,12 +25,7 @@ use super::{
     rooms::{Member, Rooms},
     transports::Transports,
 };
-use crate::{
-    broker::Tail,
-    chat::SocketId,
-    config::Sockets,
-    state::AppState,
-};
+use crate::{broker::Tail, chat::SocketId, config::Sockets, state::AppState};
 
 /// In a drain: how often a batch of sockets is closed.
 const CLOSE_TICK: Duration = Duration::from_millis(100);
@@ -66,7 +61,7 @@ impl Edge {
             .max_payload(settings.payload_bytes_max as u64)
             .ws_max_message_size(settings.payload_bytes_max)
             .ws_max_frame_size(settings.payload_bytes_max)
-            .build_svc();
+            .build_with_inner_svc(Router::new());
         let transports = Transports::new(service.clone(), state.shutdown.tasks.clone());
         let rooms = Rooms::new(transports.clone());
         let edge = Self {
@@ -114,7 +109,8 @@ impl Edge {
             sleep(POLLING_GRACE.min(limit)).await;
         }
         let ordered: Vec<_> = websockets.into_iter().chain(polling).collect();
-        let ticks = usize::try_from(limit.as_millis() / CLOSE_TICK.as_millis()).unwrap_or(usize::MAX);
+        let ticks =
+            usize::try_from(limit.as_millis() / CLOSE_TICK.as_millis()).unwrap_or(usize::MAX);
         let batch = CLOSE_BATCH_MIN.max(ordered.len().div_ceil(ticks.max(1)));
         let mut tick = interval(CLOSE_TICK);
         for members in ordered.chunks(batch) {
@@ -194,7 +190,11 @@ impl Edge {
 async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
     let value = |name: &str| {
-        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(n, _)| *n == name).map(|p| p.1)
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(n, _)| *n == name)
+            .map(|p| p.1)
     };
     match value("sid") {
         None if edge.state.shutdown.requested.is_cancelled() => {

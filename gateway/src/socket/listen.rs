@@ -72,10 +72,8 @@ pub async fn listen(listener: TcpListener, router: Router, listening: Listening)
 }
 
 async fn pause_after(error: &io::Error) {
-    let is_the_peers = matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    );
+    let is_the_peers =
+        matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
     if !is_the_peers {
         tracing::error!(%error, "cannot accept a connection: {error}");
         sleep(ACCEPT_RETRY).await;

@@ -190,7 +190,13 @@ impl Worker {
         }
     }
 
-    async fn answer(self, report: Report, ack: AckSender, client_msg_id: String, received: Instant) {
+    async fn answer(
+        self,
+        report: Report,
+        ack: AckSender,
+        client_msg_id: String,
+        received: Instant,
+    ) {
         let result = report.await.map_err(EventError::Publish);
         self.reply_message(ack, client_msg_id, received, result);
     }

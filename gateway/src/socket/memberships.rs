@@ -42,8 +42,8 @@ pub(super) async fn run(memberships: Memberships, mut changes: Box<dyn Tail>, ed
                 let mut pairs = Vec::with_capacity(records.len());
                 for record in records {
                     match decode_membership(record.value.as_deref()) {
-                        Ok(changed) => {
-                            let pair = (changed.room_id, changed.user_id);
+                        Ok(change) => {
+                            let pair = (change.room_id, change.user_id);
                             // At once, before the database is asked about any of them.
                             memberships.authoriser.forget(pair.0, pair.1);
                             pairs.push(pair);

@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, extract::Request};
+use axum::{Router, body::Body, extract::Request};
 use parking_lot::Mutex;
-use socketioxide::service::{NotFoundService, SocketIoService};
+use socketioxide::service::SocketIoService;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -23,7 +23,7 @@ use super::connection::{Control, Peer};
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// Socket.IO over HTTP, as a service.
-pub(super) type Service = SocketIoService<NotFoundService>;
+pub(super) type Service = SocketIoService<Router>;
 
 /// The TCP connections of the WebSockets of this process, by the id of their session.
 #[derive(Clone)]
