@@ -91,8 +91,7 @@ impl Client {
 
     /// Probes and upgrades a polling session to WebSocket, as the stock client does.
     pub(crate) async fn upgrade(&mut self, address: SocketAddr) {
-        let url =
-            format!("ws://{address}/socket.io/?EIO=4&transport=websocket&sid={}", self.sid);
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket&sid={}", self.sid);
         let (mut stream, _) = connect_async(url).await.unwrap();
         stream.send(Message::text("2probe")).await.unwrap();
         assert_eq!(text(stream.next().await).unwrap(), "3probe");
@@ -229,9 +228,7 @@ async fn poll(http: &reqwest::Client, url: &str) -> Option<Vec<String>> {
     Some(body.split('\x1e').filter(|packet| !packet.is_empty()).map(str::to_owned).collect())
 }
 
-fn text(
-    message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-) -> Option<String> {
+fn text(message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>) -> Option<String> {
     match message? {
         Ok(Message::Text(text)) => Some(text.to_string()),
         Ok(_) | Err(_) => None,

@@ -3,4 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod cli;
+mod client;
+mod connect;
+mod events;
+mod http;
+mod order;
+mod people;
+mod process;
 mod servers;
+mod world;

@@ -48,7 +48,8 @@ impl Process {
             child.kill().unwrap();
             panic!("gateway {arguments:?} was not ready:\n{}", log.lock().unwrap().join("\n"));
         };
-        let address = |name: &str| fields[name].as_str().map(|text| reachable(text.parse().unwrap()));
+        let address =
+            |name: &str| fields[name].as_str().map(|text| reachable(text.parse().unwrap()));
         let admin = address("admin_address").unwrap();
         Self { child, address: address("address"), admin, log }
     }
@@ -73,6 +74,19 @@ impl Process {
     /// Everything it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().join("\n")
+    }
+
+    /// What it prints on standard output, up to and with a line.
+    pub(crate) fn read_output_until(&mut self, last: &str) -> String {
+        let mut output = String::new();
+        for line in BufReader::new(self.child.stdout.take().unwrap()).lines() {
+            output.push_str(&line.unwrap());
+            output.push('\n');
+            if output.ends_with(&format!("{last}\n")) {
+                break;
+            }
+        }
+        output
     }
 
     /// Sends a signal by its name, for example `TERM`.

@@ -1,0 +1,117 @@
+//! Contract, section 1: authentication, once, at connect, over every transport.
+
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Client, Transport},
+    people::Person,
+    process::{SECRET, Settings},
+    world::{Backends, World},
+};
+
+const TRANSPORTS: [Transport; 3] = [Transport::WebSocket, Transport::Polling, Transport::Upgrade];
+
+fn token(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+    encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+}
+
+fn now() -> u64 {
+    jsonwebtoken::get_current_timestamp()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_token_connects_from_the_auth_payload_or_the_header() {
+    let world = World::start(Backends::Embedded).await;
+    let alice = Person::new();
+    let address = world.gateway().address();
+    for transport in TRANSPORTS {
+        for (header, auth) in [
+            (None, Some(json!({"token": alice.token}))),
+            (Some(format!("Bearer {}", alice.token)), None),
+            (Some(format!("bEARER {}", alice.token)), Some(json!({}))),
+            (Some(alice.token.clone()), Some(json!({"token": ""}))),
+            (Some("Bearer nonsense".to_owned()), Some(json!({"token": alice.token}))),
+        ] {
+            let mut client = Client::open(address, transport, header.as_deref()).await;
+            let hello = auth.as_ref().map(Value::to_string).unwrap_or_default();
+            client.send_packet(&format!("40{hello}")).await;
+            let connected = client.packet().await.unwrap();
+            let expect = format!(r#"40{{"sid":"{}"}}"#, client.sid);
+            assert_eq!(connected, expect, "{transport:?} {header:?} {auth:?}");
+            assert_eq!(client.ask("heartbeat", &json!({})).await, json!({"success": true}));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_token_is_connected_and_disconnected_at_once_and_its_transport_closed_later() {
+    let settings = Settings::new().with("CONNECT_TIMEOUT_MS", 400);
+    let world = World::with(Backends::Embedded, settings).await;
+    let alice = Person::new();
+    let good = json!({"sub": alice.id, "exp": now() + 60});
+    let bad = [
+        json!({}),
+        json!({"token": "nonsense"}),
+        json!({"token": null}),
+        json!({"token": 7}),
+        json!({"token": {"token": alice.token}}),
+        json!({"token": format!("Bearer {}", alice.token)}),
+        json!({"token": token(Algorithm::HS256, "the secret of somebody else, 32 bytes", &good)}),
+        json!({"token": token(Algorithm::HS512, SECRET, &good)}),
+        json!({"token": token(Algorithm::HS256, SECRET, &json!({"sub": alice.id}))}),
+        json!({"token": token(Algorithm::HS256, SECRET, &json!({"sub": alice.id, "exp": now() - 10}))}),
+        json!({"token": token(Algorithm::HS256, SECRET, &json!({"sub": alice.id, "exp": "9999999999"}))}),
+        json!({"token": token(Algorithm::HS256, SECRET, &json!({"sub": "alice", "exp": now() + 60}))}),
+    ];
+    for transport in TRANSPORTS {
+        for auth in &bad {
+            let mut client = Client::open(world.gateway().address(), transport, None).await;
+            client.send_packet(&format!("40{auth}")).await;
+            let connected = client.packet().await.unwrap();
+            assert!(connected.starts_with("40{\"sid\":"), "{transport:?} {auth}: {connected}");
+            assert_eq!(client.packet().await.as_deref(), Some("41"), "{transport:?} {auth}");
+            assert!(
+                client.is_quiet_for(Duration::from_millis(50)).await,
+                "closed in the same breath"
+            );
+            assert_eq!(client.packet().await, None, "reaped after the connect timeout");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_not_a_string_is_not_saved_by_a_good_header() {
+    let world = World::start(Backends::Embedded).await;
+    let header = format!("Bearer {}", Person::new().token);
+    let address = world.gateway().address();
+    let mut client = Client::open(address, Transport::WebSocket, Some(&header)).await;
+    client.send_packet(r#"40{"token":7}"#).await;
+    assert!(client.packet().await.unwrap().starts_with("40"));
+    assert_eq!(client.packet().await.as_deref(), Some("41"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transport_that_never_connects_is_closed() {
+    let settings = Settings::new().with("CONNECT_TIMEOUT_MS", 300);
+    let world = World::with(Backends::Embedded, settings).await;
+    for transport in TRANSPORTS {
+        let mut client = Client::open(world.gateway().address(), transport, None).await;
+        assert_eq!(client.packet().await, None, "{transport:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_the_limit_a_connection_is_answered_503_before_the_upgrade() {
+    let settings = Settings::new().with("CONNECTIONS_MAX", 1);
+    let world = World::with(Backends::Embedded, settings).await;
+    let alice = Person::new();
+    let _first = world.connect(Transport::WebSocket, &alice).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = world.gateway().url("/socket.io/?EIO=4&transport=polling");
+    let response = http.get(url).send().await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+}

@@ -1,0 +1,295 @@
+//! Contract, section 1: every event, every ack, every error string, literally.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    client::{Client, Transport},
+    people::{Person, message},
+    process::Settings,
+    world::{Backends, World},
+};
+
+const ELSEWHERE: &str = "0b6f1f4e-5a57-4d0c-9a4f-2f1f6c1f0a11";
+
+/// The raw ack packet of an event that is sent as raw JSON.
+async fn raw_ack(client: &mut Client, event_and_payload: &str) -> String {
+    client.send_packet(&format!("42777{event_and_payload}")).await;
+    loop {
+        let packet = client.packet().await.expect("an ack before the transport closes");
+        if packet.starts_with("43777") {
+            return packet;
+        }
+    }
+}
+
+async fn every_row_of_the_tables(backends: Backends, transport: Transport) {
+    let world = World::start(backends).await;
+    let (alice, mallory) = (Person::new(), Person::new());
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut client = world.connect(transport, &alice).await;
+    let mut stranger = world.connect(transport, &mallory).await;
+    let id = "7C9E6679-7425-40DE-944B-E07FC1F90AE7";
+    let (upper, long) = (room.to_uppercase(), "x".repeat(5_001));
+    let (astral, deep) = ("👍".repeat(2_501), "[".repeat(50_000) + &"]".repeat(50_000));
+
+    let success = r#"{"success":true}"#;
+    let invalid_room = r#"{"success":false,"error":"Invalid room"}"#;
+    let no_member = r#"{"success":false,"error":"Not a member of this room"}"#;
+    let accepted = format!(r#"{{"clientMsgId":"{id}","status":"ACCEPTED"}}"#);
+    let invalid = |id: &str| {
+        format!(r#"{{"clientMsgId":"{id}","status":"FAILED","error":"Invalid message format"}}"#)
+    };
+    let stranger_says = format!(
+        r#"{{"clientMsgId":"{id}","status":"FAILED","error":"Not a member of this room"}}"#
+    );
+
+    let own: Vec<(String, String)> = vec![
+        (format!(r#"["joinRoom",{{"roomId":"{room}"}}]"#), success.into()),
+        (format!(r#"["joinRoom",{{"roomId":"{upper}","extra":[1]}}]"#), success.into()),
+        (format!(r#"["joinRoom",{{"roomId":"{room}"}},"more"]"#), success.into()),
+        (format!(r#"["joinRoom",{{"roomId":"{room}","after":"x"}}]"#), invalid_room.into()),
+        (format!(r#"["joinRoom",{{"roomId":"{room}","after":"{id}"}}]"#), invalid_room.into()),
+        (format!(r#"["joinRoom",{{"roomId":"{ELSEWHERE}"}}]"#), no_member.into()),
+        (r#"["joinRoom",{"roomId":"x"}]"#.into(), invalid_room.into()),
+        (r#"["joinRoom",{"roomId":7}]"#.into(), invalid_room.into()),
+        (r#"["joinRoom",{}]"#.into(), invalid_room.into()),
+        (r#"["joinRoom","text"]"#.into(), invalid_room.into()),
+        (r#"["joinRoom",null]"#.into(), invalid_room.into()),
+        (r#"["joinRoom"]"#.into(), invalid_room.into()),
+        (r#"["leaveRoom",{"roomId":[]}]"#.into(), invalid_room.into()),
+        (r#"["leaveRoom"]"#.into(), invalid_room.into()),
+        (format!(r#"["leaveRoom",{{"roomId":"{upper}"}}]"#), success.into()),
+        (format!(r#"["leaveRoom",{{"roomId":"{room}"}}]"#), success.into()),
+        (format!(r#"["leaveRoom",{{"roomId":"{ELSEWHERE}"}}]"#), no_member.into()),
+        (r#"["heartbeat",{}]"#.into(), success.into()),
+        (r#"["heartbeat"]"#.into(), success.into()),
+        (r#"["heartbeat",[1,"x"]]"#.into(), success.into()),
+        (
+            format!(
+                r#"["sendMessage",{{"roomId":"{upper}","clientMsgId":"{id}","type":"TEXT","content":"hi"}}]"#
+            ),
+            accepted.clone(),
+        ),
+        (
+            format!(
+                r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":"again","x":{{}}}}]"#
+            ),
+            accepted,
+        ),
+        (r#"["sendMessage"]"#.into(), invalid("")),
+        (r#"["sendMessage","text"]"#.into(), invalid("")),
+        (r#"["sendMessage",{"clientMsgId":7}]"#.into(), invalid("")),
+        (r#"["sendMessage",{"clientMsgId":"not a uuid"}]"#.into(), invalid("not a uuid")),
+        (
+            format!(r#"["sendMessage",{{"roomId":"x","clientMsgId":"{id}","content":"a"}}]"#),
+            invalid(id),
+        ),
+        (format!(r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}"}}]"#), invalid(id)),
+        (
+            format!(r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":""}}]"#),
+            invalid(id),
+        ),
+        (
+            format!(
+                r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":"{long}"}}]"#
+            ),
+            invalid(id),
+        ),
+        (
+            format!(
+                r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":"{astral}"}}]"#
+            ),
+            invalid(id),
+        ),
+        (
+            format!(
+                r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":"a\u0000b"}}]"#
+            ),
+            invalid(id),
+        ),
+        (
+            format!(
+                r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":"\ud800"}}]"#
+            ),
+            invalid(id),
+        ),
+        (
+            format!(r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":7}}]"#),
+            invalid(id),
+        ),
+        (
+            format!(
+                r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":"a","type":"SYSTEM"}}]"#
+            ),
+            invalid(id),
+        ),
+        (
+            format!(
+                r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":"a","type":"text"}}]"#
+            ),
+            invalid(id),
+        ),
+    ];
+    for (event, expect) in own {
+        let shown: String = event.chars().take(120).collect();
+        assert_eq!(raw_ack(&mut client, &event).await, format!("43777[{expect}]"), "{shown}");
+    }
+    if transport != Transport::Polling {
+        let event = format!(r#"["sendMessage",{{"clientMsgId":"{id}","content":{deep}}}]"#);
+        client.send_packet(&format!("42778{event}")).await;
+    }
+    let foreign = [
+        (format!(r#"["joinRoom",{{"roomId":"{room}"}}]"#), no_member.to_owned()),
+        (format!(r#"["leaveRoom",{{"roomId":"{room}"}}]"#), no_member.to_owned()),
+        (
+            format!(r#"["sendMessage",{{"roomId":"{room}","clientMsgId":"{id}","content":"hi"}}]"#),
+            stranger_says,
+        ),
+    ];
+    for (event, expect) in foreign {
+        assert_eq!(raw_ack(&mut stranger, &event).await, format!("43777[{expect}]"), "{event}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_over_websocket_on_real_servers() {
+    every_row_of_the_tables(Backends::Real, Transport::WebSocket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_over_polling_on_real_servers() {
+    every_row_of_the_tables(Backends::Real, Transport::Polling).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_after_an_upgrade_on_real_servers() {
+    every_row_of_the_tables(Backends::Real, Transport::Upgrade).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_on_embedded_backends() {
+    for transport in [Transport::WebSocket, Transport::Polling, Transport::Upgrade] {
+        every_row_of_the_tables(Backends::Embedded, transport).await;
+    }
+}
+
+async fn a_message_has_exactly_seven_fields(backends: Backends) {
+    let world = World::start(backends).await;
+    let people = [Person::new(), Person::new()];
+    let room = world.room_of(&people).await;
+    let mut alice = world.connect(Transport::WebSocket, &people[0]).await;
+    let mut bob = world.connect(Transport::Polling, &people[1]).await;
+    alice.join(&room).await;
+    bob.join(&room).await;
+    let id = Uuid::new_v4().to_string().to_uppercase();
+    let sent = json!({
+        "roomId": room.to_uppercase(), "clientMsgId": id, "type": "IMAGE",
+        "content": " a \"quote\" \u{2028} 👍 \\ ", "senderId": ELSEWHERE,
+    });
+    assert_eq!(alice.ask("sendMessage", &sent).await["status"], "ACCEPTED");
+    let (seen, own) = (bob.message().await, alice.message().await);
+    assert_eq!(seen, own, "the sender's sockets are included");
+    let message_id = seen["messageId"].as_str().unwrap();
+    assert_eq!(Uuid::parse_str(message_id).unwrap().get_version_num(), 7);
+    let created_at = seen["createdAt"].as_str().unwrap();
+    assert!(created_at.len() == 24 && created_at.ends_with('Z'), "{created_at}");
+    let expect = json!({
+        "messageId": message_id, "roomId": room, "senderId": people[0].id, "clientMsgId": id,
+        "type": "IMAGE", "content": sent["content"], "createdAt": created_at,
+    });
+    assert_eq!(seen, expect);
+    let history = people[1].get(world.gateway(), &format!("/rooms/{room}/messages")).await;
+    assert_eq!(history.json::<Value>().await.unwrap(), json!([expect]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_exactly_seven_fields_on_real_servers() {
+    a_message_has_exactly_seven_fields(Backends::Real).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_exactly_seven_fields_on_embedded_backends() {
+    a_message_has_exactly_seven_fields(Backends::Embedded).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_is_accepted_each_time_and_delivered_once_as_first_spelled() {
+    let world = World::start(Backends::Embedded).await;
+    let alice = Person::new();
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut client = world.connect(Transport::WebSocket, &alice).await;
+    client.join(&room).await;
+    let mut first = message(&room, "once");
+    let id = first["clientMsgId"].as_str().unwrap().to_uppercase();
+    first["clientMsgId"] = json!(id);
+    let mut again = first.clone();
+    again["clientMsgId"] = json!(id.to_lowercase());
+    again["content"] = json!("a retry that changed its mind");
+    assert_eq!(
+        client.ask("sendMessage", &first).await,
+        json!({"clientMsgId": id, "status": "ACCEPTED"})
+    );
+    assert_eq!(
+        client.ask("sendMessage", &again).await,
+        json!({"clientMsgId": id.to_lowercase(), "status": "ACCEPTED"})
+    );
+    assert_eq!(client.ask("sendMessage", &message(&room, "next")).await["status"], "ACCEPTED");
+    let messages = world_history(&world, &alice, &room, 2).await;
+    assert_eq!(messages[0]["content"], "once");
+    assert_eq!(messages[0]["clientMsgId"], json!(id));
+    assert_eq!(messages[1]["content"], "next");
+}
+
+async fn world_history(world: &World, person: &Person, room: &str, count: usize) -> Vec<Value> {
+    let path = format!("/rooms/{room}/messages");
+    let read =
+        async || person.get(world.gateway(), &path).await.json::<Vec<Value>>().await.unwrap();
+    crate::world::eventually("the history", Duration::from_secs(10), async || {
+        read().await.len() >= count
+    })
+    .await;
+    let messages = read().await;
+    assert_eq!(messages.len(), count);
+    messages
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_over_the_mailbox_bound_is_refused_in_its_ack() {
+    let settings = Settings::new().with("MAILBOX_EVENTS_MAX", 1).with("MEMBERSHIP_TTL_MS", 0);
+    let world = World::with(Backends::Embedded, settings).await;
+    let alice = Person::new();
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut client = world.connect(Transport::WebSocket, &alice).await;
+    let packets: Vec<String> = (0..500)
+        .map(|id| format!("42{id}{}", json!(["sendMessage", message(&room, "hi")])))
+        .collect();
+    client.send_packets(&packets).await;
+    let mut refused = 0;
+    for _ in 0..packets.len() {
+        let packet = client.packet().await.unwrap();
+        assert!(packet.starts_with("43"), "{packet}");
+        if packet.contains(r#""status":"FAILED","error":"Rate limit exceeded"}"#) {
+            refused += 1;
+        } else {
+            assert!(packet.contains(r#""status":"ACCEPTED"}"#), "{packet}");
+        }
+    }
+    assert!(refused > 0, "500 at once never found the mailbox full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_events_and_events_without_an_ack_are_not_answered() {
+    let world = World::start(Backends::Embedded).await;
+    let alice = Person::new();
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut client = world.connect(Transport::WebSocket, &alice).await;
+    client.send_packet(r#"421["deleteEverything",{}]"#).await;
+    client.send_packet(&format!(r#"42["joinRoom",{{"roomId":"{room}"}}]"#)).await;
+    client.send_packet(r#"42["sendMessage",{"roomId":7}]"#).await;
+    client.send_packet(&format!("42{}", json!(["sendMessage", message(&room, "no ack")]))).await;
+    assert_eq!(client.message().await["content"], "no ack");
+    assert!(client.is_quiet_for(Duration::from_millis(100)).await);
+}
