@@ -2,3 +2,4 @@
 //! a mistake there cannot hide here.
 
 pub mod stack;
+pub mod cli;
