@@ -135,6 +135,23 @@ impl Client {
         timeout(LIMIT, self.next_packet()).await.expect("a packet or the end in time")
     }
 
+    /// A packet that has come already, if there is one. For WebSockets: a poll that is cut off loses packets.
+    pub(crate) async fn packet_at_hand(&mut self) -> Option<String> {
+        assert!(matches!(self.wire, Wire::WebSocket(_)));
+        timeout(Duration::ZERO, self.next_packet()).await.ok().flatten()
+    }
+
+    /// The payload of the next `newMessage`, however long it takes.
+    pub(crate) async fn message_without_limit(&mut self) -> Value {
+        loop {
+            let packet = self.next_packet().await.expect("the socket stays");
+            if let Some(json) = packet.strip_prefix("42") {
+                let event: Value = serde_json::from_str(json).unwrap();
+                return event[1].clone();
+            }
+        }
+    }
+
     /// Whether nothing but pings comes for `quiet`.
     pub(crate) async fn is_quiet_for(&mut self, quiet: Duration) -> bool {
         timeout(quiet, self.next_packet()).await.is_err()

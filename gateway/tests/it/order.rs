@@ -91,7 +91,7 @@ async fn a_retry_is_delivered_once_from_one_socket_two_sockets_and_two_gateways_
     for round in 0..50 {
         let id = Uuid::new_v4().to_string();
         let payload = |n: usize| {
-            let spelled = if n % 2 == 0 { id.to_uppercase() } else { id.clone() };
+            let spelled = if n.is_multiple_of(2) { id.to_uppercase() } else { id.clone() };
             json!({"roomId": room, "clientMsgId": spelled, "content": round.to_string()})
         };
         let sending = senders.iter_mut().enumerate().map(|(n, sender)| {

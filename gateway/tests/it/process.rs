@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 /// How long a process may take to be ready, or to end.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// The secret of every test.
 pub(crate) const SECRET: &str = "a test secret of at least 32 bytes";
@@ -126,7 +126,8 @@ impl Drop for Process {
         drop(self.child.kill());
         drop(self.child.wait());
         if thread::panicking() {
-            eprintln!("--- gateway {} ---\n{}", self.pid(), self.log());
+            // For whoever reads why the test failed.
+            drop(writeln!(io::stderr(), "--- gateway {} ---\n{}", self.pid(), self.log()));
         }
     }
 }
@@ -149,7 +150,7 @@ impl Settings {
     }
 
     #[must_use]
-    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.0.insert(name.to_owned(), value.to_string());
         self
     }

@@ -10,7 +10,7 @@ use crate::{
     client::{Client, Transport},
     people::Person,
     process::{Process, Settings},
-    servers,
+    servers::Servers,
 };
 
 /// What the gateways run on.
@@ -102,14 +102,19 @@ impl World {
 
 /// The settings with a database, topics and a consumer group that nobody else uses.
 pub(crate) async fn isolated(settings: Settings) -> Settings {
+    isolated_on(&Servers::shared(), settings).await
+}
+
+/// The same on servers of the test's own.
+pub(crate) async fn isolated_on(servers: &Servers, settings: Settings) -> Settings {
     let name = format!("it_{}", Uuid::new_v4().simple());
-    let server = servers::database_url();
-    let mut connection = PgConnection::connect(&server).await.unwrap();
+    let server = &servers.database_url;
+    let mut connection = PgConnection::connect(server).await.unwrap();
     connection.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await.unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
     settings
-        .with("KAFKA_BROKERS", servers::kafka_brokers())
-        .with("REDIS_URL", servers::redis_url())
+        .with("KAFKA_BROKERS", &servers.kafka_brokers)
+        .with("REDIS_URL", &servers.redis_url)
         .with("DATABASE_URL", format!("{base}/{name}"))
         .with("KAFKA_TOPIC_MESSAGES", format!("{name}.messages"))
         .with("KAFKA_TOPIC_PERSISTED", format!("{name}.persisted"))

@@ -1,0 +1,92 @@
+//! `standalone` under SIGKILL: what it accepted is there when it comes back.
+
+use std::{collections::HashSet, time::Duration};
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    client::{Client, Transport},
+    people::{Person, message},
+    process::{Process, Settings},
+    world::eventually,
+};
+
+/// Messages in flight at a time.
+const IN_FLIGHT: usize = 50;
+
+/// Starts, talks, kills, `kills` times; then everything that was ever accepted is in the history, once.
+pub(crate) async fn killed_under_load(
+    settings: &Settings,
+    kills: u64,
+    pause: impl Fn(u64) -> Duration,
+) {
+    let alice = Person::new();
+    let mut room = None;
+    let mut accepted = Vec::new();
+    for n in 0..kills {
+        let mut process = Process::start(&["standalone"], settings);
+        if room.is_none() {
+            room = Some(alice.create_room(&process).await);
+        }
+        let room = room.as_deref().unwrap();
+        let mut client =
+            Client::connect(process.address(), Transport::WebSocket, &alice.token).await;
+        talk(&mut client, room, n, Instant::now() + pause(n), &mut accepted).await;
+        process.kill();
+    }
+    assert!(accepted.len() > 100, "{} accepted", accepted.len());
+    let process = Process::start(&["standalone"], settings);
+    let room = room.unwrap();
+    let read = async || history(&process, &alice, &room).await;
+    eventually("everything accepted is stored", Duration::from_secs(30), async || {
+        let stored: HashSet<_> = read().await.into_iter().collect();
+        accepted.iter().all(|content| stored.contains(content))
+    })
+    .await;
+    let stored = read().await;
+    let distinct: HashSet<_> = stored.iter().collect();
+    assert_eq!(distinct.len(), stored.len(), "nothing is stored twice");
+    let mut order = stored.clone();
+    order.retain(|content| accepted.contains(content));
+    assert_eq!(order, accepted, "in the order in which it was accepted");
+}
+
+async fn talk(
+    client: &mut Client,
+    room: &str,
+    round: u64,
+    until: Instant,
+    accepted: &mut Vec<String>,
+) {
+    let mut sent = 0_usize;
+    let mut answered = 0;
+    loop {
+        while sent - answered < IN_FLIGHT {
+            client.emit("sendMessage", &message(room, &format!("{round} {sent}"))).await;
+            sent += 1;
+        }
+        tokio::select! {
+            () = sleep_until(until) => return,
+            packet = client.packet() => {
+                let packet = packet.unwrap();
+                assert!(packet.contains("ACCEPTED"), "{packet}");
+                let id = packet.strip_prefix("43").and_then(|ack| ack.split('[').next()).unwrap();
+                accepted.push(format!("{round} {id}"));
+                answered += 1;
+            }
+        }
+    }
+}
+
+async fn history(process: &Process, reader: &Person, room: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut after = "00000000-0000-7000-8000-000000000000".to_owned();
+    loop {
+        let path = format!("/rooms/{room}/messages?limit=100&after={after}");
+        let page: Vec<Value> = reader.get(process, &path).await.json().await.unwrap();
+        let Some(last) = page.last() else { return all };
+        last["messageId"].as_str().unwrap().clone_into(&mut after);
+        all.extend(page.iter().map(|m| m["content"].as_str().unwrap().to_owned()));
+    }
+}
