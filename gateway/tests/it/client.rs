@@ -130,6 +130,13 @@ impl Client {
         }
     }
 
+    /// Sends one packet to a server that may have closed the transport.
+    pub(crate) async fn try_send_packet(&mut self, packet: &str) {
+        let Wire::WebSocket(stream) = &mut self.wire else { return };
+        // An error here shows as the end of the packets.
+        drop(stream.send(Message::text(packet.to_owned())).await);
+    }
+
     /// The next packet that is no ping; `None` once the server has closed the transport.
     pub(crate) async fn packet(&mut self) -> Option<String> {
         timeout(LIMIT, self.next_packet()).await.expect("a packet or the end in time")

@@ -6,10 +6,13 @@
 mod cli;
 mod client;
 mod connect;
+mod deploy;
 mod events;
 mod faults;
 mod http;
 mod load;
+mod malformed;
+mod membership;
 mod order;
 mod people;
 mod process;
