@@ -54,10 +54,19 @@ impl Kind {
 /// An event as it came from the wire.
 pub(super) struct Event {
     kind: Kind,
-    /// The first argument, if there was one and it is JSON.
-    payload: Option<Box<RawValue>>,
+    /// The array `[name, ...arguments]` as it was on the wire.
+    frame: Option<Box<RawValue>>,
     ack: AckSender,
     received: Instant,
+}
+
+impl Event {
+    /// The first argument, if there is one.
+    fn payload(&self) -> Payload<'_> {
+        let frame = self.frame.as_deref().map_or("[]", RawValue::get);
+        let elements: Vec<&RawValue> = serde_json::from_str(frame).unwrap_or_default();
+        Payload::new(elements.get(1).copied())
+    }
 }
 
 /// Where a socket's events wait.
@@ -84,8 +93,8 @@ pub(super) fn open(
     for kind in Kind::ALL {
         let (sender, refused, requested) =
             (sender.clone(), refused.clone(), state.shutdown.requested.clone());
-        socket.on(kind.name(), move |TryData(payload): TryData<Box<RawValue>>, ack: AckSender| {
-            let event = Event { kind, payload: payload.ok(), ack, received: Instant::now() };
+        socket.on(kind.name(), move |TryData(frame): TryData<Box<RawValue>>, ack: AckSender| {
+            let event = Event { kind, frame: frame.ok(), ack, received: Instant::now() };
             let event = if requested.is_cancelled() {
                 Err(TrySendError::Closed(event))
             } else {
@@ -134,21 +143,20 @@ pub(super) async fn run(worker: Worker, mut mailbox: Mailbox) {
 
 impl Worker {
     async fn handle(&self, event: Event) {
-        let Event { kind, payload, ack, received } = event;
-        let payload = Payload::new(payload.as_deref());
+        let kind = event.kind;
         match kind {
             Kind::JoinRoom => {
-                let result = self.join_room(&payload).await;
-                self.reply_plain(kind, ack, result);
+                let result = self.join_room(&event.payload()).await;
+                self.reply_plain(kind, event.ack, result);
             }
             Kind::LeaveRoom => {
-                let result = self.leave_room(&payload).await.map(|()| PlainAck::SUCCESS);
-                self.reply_plain(kind, ack, result);
+                let result = self.leave_room(&event.payload()).await.map(|()| PlainAck::SUCCESS);
+                self.reply_plain(kind, event.ack, result);
             }
-            Kind::SendMessage => self.send_message(&payload, ack, received).await,
+            Kind::SendMessage => self.send_message(event).await,
             Kind::Heartbeat => {
                 heartbeat(&self.state, self.member.user.id, &self.member.id);
-                self.reply_plain(kind, ack, Ok(PlainAck::SUCCESS));
+                self.reply_plain(kind, event.ack, Ok(PlainAck::SUCCESS));
             }
         }
     }
@@ -170,16 +178,18 @@ impl Worker {
         Ok(())
     }
 
-    async fn send_message(&self, payload: &Payload<'_>, ack: AckSender, received: Instant) {
-        let draft = match parse_send_message(payload) {
+    async fn send_message(&self, event: Event) {
+        let payload = event.payload();
+        let parsed = parse_send_message(&payload);
+        let client_msg_id = payload.sent_client_msg_id();
+        let Event { ack, received, .. } = event;
+        let draft = match parsed.map_err(EventError::InvalidMessage) {
             Ok(draft) => draft,
             Err(error) => {
-                let error = EventError::InvalidMessage(error);
-                self.reply_message(ack, payload.sent_client_msg_id(), received, Err(error));
+                self.reply_message(ack, client_msg_id, received, Err(error));
                 return;
             }
         };
-        let client_msg_id = draft.client_msg_id.as_str().to_owned();
         match send_message(&self.state, self.member.user.id, draft, received).await {
             Err(error) => self.reply_message(ack, client_msg_id, received, Err(error)),
             Ok(report) => {
@@ -197,7 +207,9 @@ impl Worker {
         client_msg_id: String,
         received: Instant,
     ) {
+        let handed_over = Instant::now();
         let result = report.await.map_err(EventError::Publish);
+        metrics::histogram!("publish_seconds").record(handed_over.elapsed());
         self.reply_message(ack, client_msg_id, received, result);
     }
 
@@ -232,13 +244,12 @@ impl Worker {
 
 /// Answers an event that never got into the mailbox.
 fn refuse(event: Event, error: &EventError) -> Result<(), socketioxide::SendError> {
-    let Event { kind, payload, ack, .. } = event;
+    let kind = event.kind;
     count(kind, Some(error));
+    let client_msg_id = event.payload().sent_client_msg_id();
+    let Event { ack, .. } = event;
     match kind {
-        Kind::SendMessage => {
-            let client_msg_id = Payload::new(payload.as_deref()).sent_client_msg_id();
-            ack.send(&MessageAck::failed(client_msg_id, error.wire()))
-        }
+        Kind::SendMessage => ack.send(&MessageAck::failed(client_msg_id, error.wire())),
         // Presence needs no answer to be true; a draining gateway still says so kindly.
         Kind::Heartbeat if !matches!(error, EventError::MailboxFull) => {
             ack.send(&PlainAck::SUCCESS)
