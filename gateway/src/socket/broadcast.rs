@@ -1,5 +1,7 @@
 //! Persisted records to the sockets of their rooms. Nothing else ever emits to a room.
 
+use tokio::task::consume_budget;
+
 use super::edge::Edge;
 use crate::{
     broker::{Tail, TailEvent},
@@ -15,6 +17,8 @@ pub(super) async fn run(edge: Edge, mut persisted: Box<dyn Tail>) {
         match persisted.next().await {
             TailEvent::Records(records) => {
                 for record in records {
+                    // A full batch to large rooms must not hold up everything else on this thread.
+                    consume_budget().await;
                     match decode_persisted(record.value.as_deref()) {
                         Ok(message) => {
                             let sent = edge.rooms.broadcast(record.partition, &message);

@@ -80,7 +80,7 @@ fn connected(edge: &Edge, socket: SocketRef) {
     if socket.transport_type() == TransportType::Websocket
         && let Some(peer) = socket.req_parts().extensions.get::<Peer>()
     {
-        edge.transports.note_websocket(&socket.id.to_string(), peer);
+        edge.transports.note_first(&socket.id.to_string(), peer);
     }
     let welcome = socket.extensions.remove::<Welcome>().and_then(|welcome| welcome.0.lock().take());
     let Some((user, mailbox)) = welcome else {

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
 };
 
 /// Above the initial 0, open: nothing is read any more; what is queued is still written.
@@ -78,17 +79,20 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// A TCP stream under a [`Control`].
+/// A TCP stream under a [`Control`]. Keeps its place among the connections for as long as it is open, also
+/// after an upgrade to WebSocket has taken it out of hyper's hands.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
     control: Arc<Control>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> (Self, Arc<Control>) {
+    pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> (Self, Arc<Control>) {
+        metrics::gauge!("tcp_connections").increment(1);
         let control = Arc::<Control>::default();
-        (Self { stream, control: Arc::clone(&control) }, control)
+        (Self { stream, control: Arc::clone(&control), _place: place }, control)
     }
 
     /// `poll` unless the connection was killed; woken also when it is.
@@ -105,6 +109,12 @@ impl Connection {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         ready
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        metrics::gauge!("tcp_connections").decrement(1);
     }
 }
 

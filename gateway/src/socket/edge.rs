@@ -202,7 +202,7 @@ async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Respon
         }
         Some(sid) if value("transport") == Some("websocket") => {
             if let Some(peer) = request.extensions().get::<Peer>() {
-                edge.transports.note_websocket(sid, peer);
+                edge.transports.note_upgrade(sid, peer);
             }
         }
         Some(_) | None => {}

@@ -98,14 +98,13 @@ async fn serve(
     address: SocketAddr,
     router: Router,
     listening: Listening,
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "connection was gone before it was served");
         return;
     }
-    metrics::gauge!("tcp_connections").increment(1);
-    let (connection, control) = Connection::new(stream);
+    let (connection, control) = Connection::new(stream, place);
     let peer = Peer { address, control };
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
@@ -124,5 +123,4 @@ async fn serve(
         }
         () = listening.stopped.cancelled() => {}
     }
-    metrics::gauge!("tcp_connections").decrement(1);
 }

@@ -44,8 +44,14 @@ impl Transports {
         Self { websockets: Arc::default(), service, tasks }
     }
 
-    /// Notes that the session `sid` has (or is upgrading to) a WebSocket on this connection.
-    pub(super) fn note_websocket(&self, sid: &str, peer: &Peer) {
+    /// Notes that the session `sid` began as a WebSocket on this connection, unless it has upgraded to another.
+    pub(super) fn note_first(&self, sid: &str, peer: &Peer) {
+        let mut websockets = self.websockets.lock();
+        websockets.entry(sid.to_owned()).or_insert_with(|| Arc::downgrade(&peer.control));
+    }
+
+    /// Notes that the session `sid` is upgrading to a WebSocket on this connection.
+    pub(super) fn note_upgrade(&self, sid: &str, peer: &Peer) {
         self.websockets.lock().insert(sid.to_owned(), Arc::downgrade(&peer.control));
     }
 

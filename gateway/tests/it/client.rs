@@ -132,9 +132,14 @@ impl Client {
 
     /// Sends one packet to a server that may have closed the transport.
     pub(crate) async fn try_send_packet(&mut self, packet: &str) {
-        let Wire::WebSocket(stream) = &mut self.wire else { return };
         // An error here shows as the end of the packets.
-        drop(stream.send(Message::text(packet.to_owned())).await);
+        match &mut self.wire {
+            Wire::WebSocket(stream) => drop(stream.send(Message::text(packet.to_owned())).await),
+            Wire::Polling { http, url, .. } => {
+                drop(http.post(url.as_str()).body(packet.to_owned()).send().await);
+            }
+            Wire::Closed => {}
+        }
     }
 
     /// The next packet that is no ping; `None` once the server has closed the transport.
@@ -182,9 +187,13 @@ impl Client {
                     self.wire = Wire::Closed;
                     return None;
                 }
+                Some(packet) if packet == "1" => {
+                    self.wire = Wire::Closed;
+                    return None;
+                }
                 Some(packet) if packet == "2" => {
                     if self.answers_pings {
-                        self.send_packet("3").await;
+                        self.try_send_packet("3").await;
                     }
                 }
                 Some(packet) if packet == "6" => {} // Noop: ends a poll.
