@@ -14,7 +14,9 @@ use tokio::process::Command;
 pub const KAFKA_VERSION: &str = "4.3.1";
 /// The binding that Kafka's logging needs. Kafka brings version 1 of the interface, to which bindings of version 2 do not fit.
 const SLF4J_VERSION: &str = "1.7.36";
-const DEPENDENCY_PLUGIN_VERSION: &str = "3.8.1";
+/// The goal by its full name: nothing is looked up, and every machine runs the same.
+const COPY_DEPENDENCIES: &str =
+    "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 /// How many lines of Maven's output an error shows.
 const TAIL_LINES: usize = 20;
 
@@ -52,10 +54,8 @@ async fn download(build: &Path) -> Result<(), StackError> {
     let pom = build.join("pom.xml");
     fs::write(&pom, pom_xml()).map_err(doing(format!("writing `{}`", pom.display())))?;
     let mut maven = Command::new("mvn");
-    maven
-        .args(["--batch-mode", "--no-transfer-progress", "--strict-checksums", "--file"])
-        .arg(&pom);
-    maven.args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    maven.args(["--batch-mode", "--quiet", "--strict-checksums", "--file"]).arg(&pom);
+    maven.args([COPY_DEPENDENCIES, "-DincludeScope=runtime"]);
     maven.arg(format!("-DoutputDirectory={}", build.join("jars").display()));
     let output = maven
         .stdin(Stdio::null())
@@ -90,15 +90,6 @@ fn pom_xml() -> String {
       <version>{SLF4J_VERSION}</version>
     </dependency>
   </dependencies>
-  <build>
-    <plugins>
-      <plugin>
-        <groupId>org.apache.maven.plugins</groupId>
-        <artifactId>maven-dependency-plugin</artifactId>
-        <version>{DEPENDENCY_PLUGIN_VERSION}</version>
-      </plugin>
-    </plugins>
-  </build>
 </project>
 "#
     )
