@@ -5,3 +5,4 @@
 
 pub mod chat;
 pub mod shutdown;
+pub mod store;
