@@ -3,6 +3,10 @@
 //! Owns every SQL statement. Refuses to know of sockets, Kafka clients or HTTP. Both implementations are
 //! held to the same conformance test (`tests/it/store_conformance.rs`).
 
+mod error;
+mod rows;
+mod distinct;
+mod schema;
 mod postgres;
 mod sqlite;
 
@@ -13,22 +17,9 @@ use chrono::{DateTime, Utc};
 
 use crate::chat::{Change, Member, Message, MessageId, Room, RoomId, RoomName, UserId};
 
-pub use postgres::PostgresStore;
-pub use sqlite::SqliteStore;
-
-/// What the database answered instead of what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Cannot be reached, timed out, shutting down, locked: the same call may succeed later.
-    #[error("the database is unavailable")]
-    Unavailable(#[source] sqlx::Error),
-    /// The database refuses these values; repeating the call is useless.
-    #[error("the database refused the values")]
-    Rejected(#[source] sqlx::Error),
-    /// A row that this program could not have written.
-    #[error("the database holds an invalid row: {0}")]
-    Corrupt(String),
-}
+pub use error::{OpenError, StoreError};
+pub use postgres::{PostgresOptions, PostgresStore};
+pub use sqlite::{Location, SqliteOptions, SqliteStore};
 
 /// How `join` ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,10 +118,7 @@ pub trait Store: Debug + Send + Sync {
     async fn messages(&self, room: RoomId, page: Page) -> Result<Vec<Message>, StoreError>;
     async fn message_exists(&self, room: RoomId, id: MessageId) -> Result<bool, StoreError>;
     /// The newest stored message of each room that has one.
-    async fn newest_ids(
-        &self,
-        rooms: &[RoomId],
-    ) -> Result<HashMap<RoomId, MessageId>, StoreError>;
+    async fn newest_ids(&self, rooms: &[RoomId]) -> Result<HashMap<RoomId, MessageId>, StoreError>;
 
     /// The next offset to be stored of a partition, if any was stored.
     async fn position(&self, topic: &str, partition: i32) -> Result<Option<i64>, StoreError>;
@@ -140,7 +128,6 @@ pub trait Store: Debug + Send + Sync {
     async fn persist(&self, batch: Batch<'_>) -> Result<Persisted, StoreError>;
 
     /// Membership changes older than `min_age` that nobody has published yet, oldest first.
-    async fn outbox(&self, min_age: Duration, limit: u32)
-    -> Result<Vec<OutboxEntry>, StoreError>;
+    async fn outbox(&self, min_age: Duration, limit: u32) -> Result<Vec<OutboxEntry>, StoreError>;
     async fn outbox_remove(&self, ids: &[i64]) -> Result<(), StoreError>;
 }

@@ -18,4 +18,5 @@ mod people;
 mod process;
 mod servers;
 mod standalone;
+mod store_conformance;
 mod world;
