@@ -220,11 +220,10 @@ impl Front {
         let topics = &config.backends.topics;
         let publish_timeout = config.backends.kafka.publish_timeout;
         let publisher = opened.broker.publisher(Patience::Limited(publish_timeout))?;
-        let settings = RegistrarSettings::new(
-            config.server_id.clone(),
-            config.presence.lease,
-            config.presence.ttl,
-        );
+        let settings = RegistrarSettings {
+            server_id: config.server_id.clone(),
+            lease: config.presence.lease,
+        };
         let registrar = Registrar::start(Arc::clone(&opened.presence), settings, shutdown);
         let state = AppState {
             store: Arc::clone(&opened.store),

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-pub use embedded::EmbeddedBroker;
+pub use embedded::{EmbeddedBroker, EmbeddedSettings, EmbeddedTopic, Kept, Location};
 pub use kafka::{KafkaBroker, KafkaSettings};
 
 /// A record on its way into the log.

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use crate::chat::{SocketId, UserId};
 
 pub use embedded::EmbeddedPresence;
-pub use redis::RedisPresence;
+pub use redis::{RedisPresence, RedisSettings};
 pub use registrar::{Registrar, RegistrarSettings};
 
 /// One field of the hash `presence:user:{userId}`.

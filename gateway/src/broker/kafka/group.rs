@@ -1,0 +1,320 @@
+//! A member of a consumer group: a thread polls, the rebalance callback waits for the worker's answers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientContext, Message as _, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
+    error::KafkaError,
+    types::RDKafkaRespErr,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    KafkaSettings, REQUEST_TIMEOUT, blocking, broker_error, log,
+    tail::{SharedConsumer, incoming},
+};
+use crate::broker::{
+    Assigned, BrokerError, Committer, Group, GroupEvent, Incoming, Start,
+};
+
+/// Records handed over at a time, of all partitions together.
+const BATCH_RECORDS_MAX: usize = 500;
+
+/// Events that wait to be taken.
+const EVENTS_MAX: usize = 4;
+
+/// How long the thread sleeps at most, so that it notices `leave`.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long leaving may take.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
+
+/// A member that does not poll for so long loses its partitions. Above every outage of the database that should
+/// be waited out: until then it keeps them, and nobody could store their records anyway.
+const MAX_POLL_INTERVAL: Duration = Duration::from_hours(12);
+
+#[derive(Debug)]
+pub(super) struct KafkaGroup {
+    events: mpsc::Receiver<GroupEvent>,
+    committer: Arc<KafkaCommitter>,
+}
+
+/// What the callback, the thread and the committer share.
+struct Membership {
+    events: mpsc::Sender<GroupEvent>,
+    /// The partitions that are ours, with the next offset that is not committed, if one was.
+    assigned: Mutex<BTreeMap<i32, Option<i64>>>,
+    /// Set by the callback: what was fetched before is of an assignment that has ended.
+    is_rebalanced: AtomicBool,
+    is_leaving: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Context(Arc<Membership>);
+
+type Consumer = SharedConsumer<Context>;
+
+impl KafkaGroup {
+    pub(super) fn join(
+        settings: &KafkaSettings,
+        topic: &str,
+        group: &str,
+    ) -> Result<Self, BrokerError> {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let membership = Arc::new(Membership {
+            events: sender,
+            assigned: Mutex::default(),
+            is_rebalanced: AtomicBool::new(false),
+            is_leaving: AtomicBool::new(false),
+        });
+        let consumer: BaseConsumer<Context> = settings
+            .client_config()
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("partition.assignment.strategy", "range")
+            .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
+            .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 3).to_string())
+            .set("max.poll.interval.ms", MAX_POLL_INTERVAL.as_millis().to_string())
+            .create_with_context(Context(Arc::clone(&membership)))
+            .map_err(|error| BrokerError::Refused(error.to_string()))?;
+        consumer.subscribe(&[topic]).map_err(|error| broker_error(&error))?;
+        let consumer = Arc::new(consumer);
+        let committer = Arc::new(KafkaCommitter {
+            consumer: Arc::downgrade(&consumer),
+            membership: Arc::clone(&membership),
+            topic: topic.to_owned(),
+        });
+        // Ends after `leave`, or when the receiver is dropped.
+        thread::Builder::new()
+            .name(format!("group {group}"))
+            .spawn(move || run(&consumer, &membership))
+            .map_err(|error| BrokerError::Unavailable(error.to_string()))?;
+        Ok(Self { events, committer })
+    }
+}
+
+#[async_trait]
+impl Group for KafkaGroup {
+    async fn next(&mut self) -> Option<GroupEvent> {
+        let event = self.events.recv().await?;
+        // The one that `run` sends at its end.
+        match event {
+            GroupEvent::Records { ref records, .. } if records.is_empty() => None,
+            event => Some(event),
+        }
+    }
+
+    fn committer(&self) -> Arc<dyn Committer> {
+        Arc::<KafkaCommitter>::clone(&self.committer)
+    }
+}
+
+fn run(consumer: &Consumer, membership: &Membership) {
+    while !membership.is_leaving.load(Ordering::Acquire) && !membership.events.is_closed() {
+        let records = poll(consumer);
+        if membership.is_rebalanced.swap(false, Ordering::AcqRel) {
+            continue; // They come again, from where the new assignment begins.
+        }
+        for (partition, records) in records {
+            if membership.events.blocking_send(GroupEvent::Records { partition, records }).is_err() {
+                break;
+            }
+        }
+    }
+    consumer.unsubscribe();
+    let deadline = Instant::now() + LEAVE_LIMIT;
+    // The callback that gives the partitions back runs in here.
+    while !membership.assigned.lock().is_empty() && Instant::now() < deadline {
+        drop(consumer.poll(POLL));
+    }
+    let end = GroupEvent::Records { partition: 0, records: Vec::new() };
+    if membership.events.blocking_send(end).is_err() {
+        tracing::debug!("nobody waited for the end of the group membership");
+    }
+}
+
+fn poll(consumer: &Consumer) -> BTreeMap<i32, Vec<Incoming>> {
+    let mut records = BTreeMap::<i32, Vec<Incoming>>::new();
+    let mut wait = POLL;
+    for _ in 0..BATCH_RECORDS_MAX {
+        match consumer.poll(wait) {
+            None => break,
+            Some(Ok(message)) => {
+                records.entry(message.partition()).or_default().push(incoming(&message));
+            }
+            Some(Err(error)) => tracing::debug!(%error, "reading as a group: {error}"),
+        }
+        wait = Duration::ZERO;
+    }
+    records
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, "kafka: {reason}");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        self.0.is_rebalanced.store(true, Ordering::Release);
+        let result = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.0.assign(consumer, list)
+        } else {
+            self.0.revoke(list);
+            consumer.unassign()
+        };
+        if let Err(error) = result {
+            tracing::error!(%error, "cannot take over or give back partitions: {error}");
+        }
+    }
+}
+
+impl Membership {
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        list: &TopicPartitionList,
+    ) -> Result<(), KafkaError> {
+        let committed = self.committed(consumer, list)?;
+        let partitions: Vec<_> = committed
+            .iter()
+            .map(|(partition, committed)| Assigned { partition: *partition, committed: *committed })
+            .collect();
+        let (sender, start) = oneshot::channel();
+        let event = GroupEvent::Assigned { partitions, start: sender };
+        // Without an answer nothing is read: the worker is about to leave.
+        let starts = match self.events.blocking_send(event) {
+            Ok(()) => start.blocking_recv().unwrap_or_default(),
+            Err(_) => BTreeMap::new(),
+        };
+        let mut positioned = TopicPartitionList::new();
+        for element in list.elements() {
+            let Some(start) = starts.get(&element.partition()) else { continue };
+            let offset = match start {
+                Start::Earliest => Offset::Beginning,
+                Start::At(offset) => Offset::Offset(*offset),
+            };
+            positioned.add_partition_offset(element.topic(), element.partition(), offset)?;
+        }
+        *self.assigned.lock() = committed;
+        consumer.assign(&positioned)
+    }
+
+    /// The committed offsets, waiting for the coordinator as long as the group is ours.
+    fn committed(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        list: &TopicPartitionList,
+    ) -> Result<BTreeMap<i32, Option<i64>>, KafkaError> {
+        loop {
+            match consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT) {
+                Ok(committed) => {
+                    return Ok(committed
+                        .elements()
+                        .iter()
+                        .map(|element| match element.offset() {
+                            Offset::Offset(offset) => (element.partition(), Some(offset)),
+                            _ => (element.partition(), None),
+                        })
+                        .collect());
+                }
+                Err(error) if self.is_leaving.load(Ordering::Acquire) => return Err(error),
+                Err(error) => tracing::warn!(%error, "asking again for committed offsets: {error}"),
+            }
+        }
+    }
+
+    fn revoke(&self, list: &TopicPartitionList) {
+        let partitions: Vec<_> = list.elements().iter().map(|e| e.partition()).collect();
+        let (sender, done) = oneshot::channel();
+        let event = GroupEvent::Revoked { partitions, done: sender };
+        if self.events.blocking_send(event).is_ok() && done.blocking_recv().is_err() {
+            tracing::debug!("partitions are given back without an answer");
+        }
+        self.assigned.lock().clear();
+    }
+}
+
+struct KafkaCommitter {
+    /// Weak: the consumer ends with its thread, not with whoever forgot a handle.
+    consumer: Weak<BaseConsumer<Context>>,
+    membership: Arc<Membership>,
+    topic: String,
+}
+
+impl std::fmt::Debug for KafkaCommitter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaCommitter").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Committer for KafkaCommitter {
+    async fn commit(&self, partition: i32, next: i64) -> Result<(), BrokerError> {
+        let not_ours = || BrokerError::Refused(format!("partition {partition} is not ours"));
+        if !self.membership.assigned.lock().contains_key(&partition) {
+            return Err(not_ours());
+        }
+        let consumer = self.consumer.upgrade().ok_or_else(not_ours)?;
+        let topic = self.topic.clone();
+        blocking(move || {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&topic, partition, Offset::Offset(next))
+                .and_then(|()| consumer.commit(&list, CommitMode::Sync))
+                .map_err(|error| broker_error(&error))
+        })
+        .await?;
+        if let Some(committed) = self.membership.assigned.lock().get_mut(&partition) {
+            *committed = Some(next);
+        }
+        Ok(())
+    }
+
+    fn leave(&self) {
+        self.membership.is_leaving.store(true, Ordering::Release);
+    }
+
+    async fn lag(&self) -> BTreeMap<i32, i64> {
+        let assigned = self.membership.assigned.lock().clone();
+        let (Some(consumer), topic) = (self.consumer.upgrade(), self.topic.clone()) else {
+            return BTreeMap::new();
+        };
+        let measured = blocking(move || {
+            let mut lag = BTreeMap::new();
+            for (partition, committed) in assigned {
+                let watermarks = consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT);
+                let (low, high) = watermarks.map_err(|error| broker_error(&error))?;
+                lag.insert(partition, high - committed.unwrap_or(low).max(low));
+            }
+            Ok(lag)
+        });
+        measured.await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "cannot measure the lag now: {error}");
+            BTreeMap::new()
+        })
+    }
+}

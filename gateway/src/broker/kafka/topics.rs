@@ -1,0 +1,84 @@
+//! Topics: which exist, and making those that do not.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    error::RDKafkaErrorCode,
+};
+use tokio::time::sleep;
+
+use super::{KafkaSettings, PlainContext, REQUEST_TIMEOUT, blocking, broker_error};
+use crate::broker::{BrokerError, TopicSpec};
+
+/// How long a new topic may take to be seen.
+const VISIBLE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+pub(super) type Admin = AdminClient<PlainContext>;
+
+pub(super) fn admin(settings: &KafkaSettings) -> Result<Admin, BrokerError> {
+    settings.client_config().create().map_err(|error| BrokerError::Refused(error.to_string()))
+}
+
+/// The topics that exist.
+pub(super) async fn metadata(admin: &Arc<Admin>) -> Result<HashSet<String>, BrokerError> {
+    let admin = Arc::clone(admin);
+    blocking(move || {
+        let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT);
+        let metadata = metadata.map_err(|error| broker_error(&error))?;
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    })
+    .await
+}
+
+pub(super) async fn missing(
+    admin: &Arc<Admin>,
+    topics: &[Arc<str>],
+) -> Result<Vec<Arc<str>>, BrokerError> {
+    let existing = metadata(admin).await?;
+    Ok(topics.iter().filter(|topic| !existing.contains(&***topic)).cloned().collect())
+}
+
+/// Creates what is missing and waits until it is seen.
+pub(super) async fn create(
+    admin: &Arc<Admin>,
+    topics: &[TopicSpec],
+) -> Result<Vec<Arc<str>>, BrokerError> {
+    let names: Vec<_> = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
+    let missing_names = missing(admin, &names).await?;
+    let new: Vec<_> = topics
+        .iter()
+        .filter(|topic| missing_names.contains(&topic.name))
+        .map(|topic| {
+            let replication = TopicReplication::Fixed(topic.replication);
+            let new = NewTopic::new(&topic.name, topic.partitions, replication);
+            topic.settings.iter().fold(new, |new, (name, value)| new.set(name, value))
+        })
+        .collect();
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
+    let results = admin.create_topics(&new, &options).await.map_err(|error| broker_error(&error))?;
+    for result in results {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => {
+                return Err(BrokerError::Refused(format!("topic `{name}`: {code}")));
+            }
+        }
+    }
+    let seen = async {
+        while !missing(admin, &names).await?.is_empty() {
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(missing_names)
+    };
+    match tokio::time::timeout(VISIBLE_LIMIT, seen).await {
+        Ok(result) => result,
+        Err(_) => Err(BrokerError::Unavailable("new topics do not show".to_owned())),
+    }
+}

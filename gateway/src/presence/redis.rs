@@ -1,0 +1,244 @@
+//! The Redis hash of the contract, section 3, literally. One Redis, not a cluster: a script looks leases up.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use redis::{
+    Client, FromRedisValue, IntoConnectionInfo as _, Pipeline, RedisResult,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    cmd,
+    io::tcp::TcpSettings,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
+
+use super::{Command, Entry, Lease, Presence, PresenceError};
+use crate::{
+    chat::{SocketId, UserId},
+    protocol::{format_time, parse_time},
+};
+
+/// Removes the fields of a user that no live lease covers, and those that are no entries at all; returns the
+/// others, name by value. Times compare as text. Atomic, so that no entry is lost that comes meanwhile.
+const KEEP_LIVE: &str = "
+local live = {}
+local fields = redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+    local ok, entry = pcall(cjson.decode, fields[i + 1])
+    local lease = false
+    if ok and type(entry) == 'table' and type(entry.serverId) == 'string'
+        and type(entry.connectedAt) == 'string' then
+        lease = redis.call('GET', ARGV[1] .. entry.serverId)
+    end
+    if lease and entry.connectedAt >= lease then
+        live[#live + 1] = fields[i]
+        live[#live + 1] = fields[i + 1]
+    else
+        redis.call('HDEL', KEYS[1], fields[i])
+    end
+end
+return live";
+
+/// Prolongs a lease that has our value; takes it otherwise. Returns 1 if it was ours.
+const RENEW: &str = "
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+    return 1
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 0";
+
+/// Removes a lease that has our value.
+const RELEASE: &str = "
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+    return redis.call('DEL', KEYS[1])
+end
+return 0";
+
+/// Before the server id in the key of a lease.
+const LEASE_PREFIX: &str = "presence:server:";
+
+/// How Redis is reached.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// `redis://` or `rediss://`.
+    pub url: String,
+    /// Of a user's key; whole seconds.
+    pub ttl: Duration,
+    /// Of a gateway.
+    pub lease: Duration,
+    /// Longest a call may take.
+    pub timeout: Duration,
+}
+
+impl fmt::Debug for RedisSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSettings").field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+/// Presence in Redis or Valkey.
+#[derive(Clone)]
+pub struct RedisPresence {
+    connection: ConnectionManager,
+    settings: RedisSettings,
+}
+
+impl fmt::Debug for RedisPresence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisPresence").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The value of a field.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Value {
+    server_id: String,
+    connected_at: String,
+}
+
+impl RedisPresence {
+    /// Needs no Redis to be reachable: connects at the first call, and again after a failed one.
+    pub fn new(settings: RedisSettings) -> Result<Self, PresenceError> {
+        let info = settings.url.as_str().into_connection_info().map_err(unavailable)?;
+        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(settings.timeout))
+            .set_response_timeout(Some(settings.timeout))
+            .set_number_of_retries(0);
+        let client = Client::open(info).map_err(unavailable)?;
+        let connection =
+            ConnectionManager::new_lazy_with_config(client, config).map_err(unavailable)?;
+        Ok(Self { connection, settings })
+    }
+
+    async fn call<T>(
+        &self,
+        call: impl AsyncFnOnce(&mut ConnectionManager) -> RedisResult<T>,
+    ) -> Result<T, PresenceError> {
+        let mut connection = self.connection.clone();
+        match timeout(self.settings.timeout, call(&mut connection)).await {
+            Ok(result) => result.map_err(unavailable),
+            Err(_) => Err(PresenceError(format!("no answer in {:?}", self.settings.timeout))),
+        }
+    }
+
+    async fn script<T: FromRedisValue>(
+        &self,
+        script: &str,
+        key: &str,
+        arguments: &[&str],
+    ) -> Result<T, PresenceError> {
+        self.call(async |connection| {
+            let mut eval = cmd("EVAL");
+            eval.arg(script).arg(1).arg(key).arg(arguments);
+            eval.query_async(connection).await
+        })
+        .await
+    }
+
+    fn add(&self, pipeline: &mut Pipeline, command: &Command) {
+        match command {
+            Command::Connect { user, entry } => self.add_set(pipeline, *user, entry),
+            Command::Heartbeat { user, entry } => {
+                pipeline.cmd("HEXISTS").arg(user_key(*user)).arg(&entry.socket_id.0).ignore();
+                self.add_set(pipeline, *user, entry);
+            }
+            Command::Disconnect { user, socket_id } => {
+                pipeline.cmd("HDEL").arg(user_key(*user)).arg(&socket_id.0).ignore();
+            }
+        }
+    }
+
+    fn add_set(&self, pipeline: &mut Pipeline, user: UserId, entry: &Entry) {
+        let key = user_key(user);
+        let value = Value {
+            server_id: entry.server_id.clone(),
+            connected_at: format_time(entry.connected_at),
+        };
+        let value = serde_json::to_string(&value).expect("a struct of strings always serializes");
+        pipeline.cmd("HSET").arg(&key).arg(&entry.socket_id.0).arg(value).ignore();
+        pipeline.cmd("EXPIRE").arg(&key).arg(self.settings.ttl.as_secs()).ignore();
+        pipeline.cmd("EVAL").arg(KEEP_LIVE).arg(1).arg(key).arg(LEASE_PREFIX).ignore();
+    }
+
+    fn lease_ms(&self) -> String {
+        self.settings.lease.as_millis().to_string()
+    }
+}
+
+#[async_trait]
+impl Presence for RedisPresence {
+    async fn apply(&self, commands: &[Command]) -> Result<(), PresenceError> {
+        let mut pipeline = Pipeline::new();
+        for command in commands {
+            self.add(&mut pipeline, command);
+        }
+        self.call(async |connection| pipeline.query_async(connection).await).await
+    }
+
+    async fn sockets(&self, user: UserId) -> Result<Vec<Entry>, PresenceError> {
+        let fields: Vec<(String, String)> =
+            self.script(KEEP_LIVE, &user_key(user), &[LEASE_PREFIX]).await?;
+        let entries = fields.into_iter().filter_map(|(socket_id, value)| {
+            let Value { server_id, connected_at } = serde_json::from_str(&value).ok()?;
+            let connected_at = parse_time(&connected_at)?;
+            Some(Entry { socket_id: SocketId(socket_id), server_id, connected_at })
+        });
+        Ok(entries.collect())
+    }
+
+    async fn take_lease(
+        &self,
+        server_id: &str,
+        started_at: DateTime<Utc>,
+    ) -> Result<(), PresenceError> {
+        let (key, value) = (lease_key(server_id), format_time(started_at));
+        self.call(async |connection| {
+            let mut set = cmd("SET");
+            set.arg(key).arg(value).arg("PX").arg(self.lease_ms());
+            set.query_async(connection).await
+        })
+        .await
+    }
+
+    async fn renew_lease(
+        &self,
+        server_id: &str,
+        started_at: DateTime<Utc>,
+    ) -> Result<Lease, PresenceError> {
+        let arguments = [&format_time(started_at)[..], &self.lease_ms()];
+        let was_ours: bool = self.script(RENEW, &lease_key(server_id), &arguments).await?;
+        Ok(if was_ours { Lease::Renewed } else { Lease::TakenAnew })
+    }
+
+    async fn release_lease(
+        &self,
+        server_id: &str,
+        started_at: DateTime<Utc>,
+    ) -> Result<(), PresenceError> {
+        let value = format_time(started_at);
+        self.script::<i64>(RELEASE, &lease_key(server_id), &[&value]).await.map(|_| ())
+    }
+
+    async fn ping(&self) -> Result<Duration, PresenceError> {
+        let started = Instant::now();
+        self.call(async |connection| cmd("PING").query_async::<String>(connection).await).await?;
+        Ok(started.elapsed())
+    }
+}
+
+fn user_key(user: UserId) -> String {
+    format!("presence:user:{user}")
+}
+
+fn lease_key(server_id: &str) -> String {
+    format!("{LEASE_PREFIX}{server_id}")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn unavailable(error: redis::RedisError) -> PresenceError {
+    PresenceError(error.to_string())
+}
