@@ -19,8 +19,8 @@ use crate::{
     },
 };
 
-/// Gives no row when the position is another one, else the outcome beside `moved`: of a message that is new
-/// only the id, of one that was there before all of it.
+/// Gives no row when the position is another one; else a row with the ids of those that were inserted, and a
+/// row for each that was there before.
 ///
 /// The parts see the database as it was before the statement, so `inserted` and `existing` never overlap. A row
 /// that another transaction commits meanwhile is in neither: it conflicts, but it is not visible yet.
@@ -61,16 +61,16 @@ const PERSIST: &str = "
             LIMIT 1
         ) AS stored
     ), outcome AS (
-        SELECT true AS is_new, id, NULL::uuid AS room_id, NULL::uuid AS sender_id,
-            NULL::uuid AS client_msg_id, NULL::text AS client_msg_id_text, NULL::text AS type,
-            NULL::text AS content, NULL::timestamptz AS created_at
+        SELECT coalesce(array_agg(id), '{}') AS inserted, NULL::uuid AS id, NULL::uuid AS room_id,
+            NULL::uuid AS sender_id, NULL::uuid AS client_msg_id, NULL::text AS client_msg_id_text,
+            NULL::text AS type, NULL::text AS content, NULL::timestamptz AS created_at
         FROM inserted
         UNION ALL
-        SELECT false, id, room_id, sender_id, client_msg_id, client_msg_id_text, type, content,
+        SELECT NULL, id, room_id, sender_id, client_msg_id, client_msg_id_text, type, content,
             created_at
         FROM existing
     )
-    SELECT outcome.* FROM moved LEFT JOIN outcome ON true";
+    SELECT outcome.* FROM moved CROSS JOIN outcome";
 
 const FIND: &str = "
     SELECT m.id, m.room_id, m.sender_id, m.client_msg_id, m.client_msg_id_text, m.type, m.content,
@@ -149,19 +149,14 @@ async fn write(
 }
 
 fn read_outcome(rows: &[PgRow]) -> Result<Outcome, StoreError> {
-    let mut inserted = HashSet::with_capacity(rows.len());
+    let mut inserted = HashSet::new();
     let mut found = HashMap::new();
     for row in rows {
-        match row.try_get::<Option<bool>, _>("is_new")? {
-            // An empty batch that only moves the position.
-            None => {}
-            Some(true) => {
-                inserted.insert(MessageId(row.try_get("id")?));
-            }
-            Some(false) => {
-                let message = Message::try_from(MessageRow::<At>::from_row(row)?)?;
-                found.insert(retry_key(&message), message);
-            }
+        if let Some(ids) = row.try_get::<Option<Vec<Uuid>>, _>("inserted")? {
+            inserted.extend(ids.into_iter().map(MessageId));
+        } else {
+            let message = Message::try_from(MessageRow::<At>::from_row(row)?)?;
+            found.insert(retry_key(&message), message);
         }
     }
     Ok((inserted, found))

@@ -27,7 +27,7 @@ const OPTIONS: PostgresOptions =
 /// What a call may take beyond its limit on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
 
-fn assert_unavailable<T: std::fmt::Debug>(outcome: Result<T, StoreError>) {
+fn assert_unavailable<T: std::fmt::Debug>(outcome: &Result<T, StoreError>) {
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
 }
 
@@ -93,9 +93,9 @@ async fn a_server_that_never_answers_is_unavailable_within_the_limit() {
     let started = Instant::now();
     // More callers than connections.
     for outcome in join_all((0..5).map(|_| store.ping())).await {
-        assert_unavailable(outcome);
+        assert_unavailable(&outcome);
     }
-    assert_unavailable(store.persist(batch(None, 1, &[message(room())])).await);
+    assert_unavailable(&store.persist(batch(None, 1, &[message(room())])).await);
     assert!(started.elapsed() < OPTIONS.call_timeout * 2 + SLACK, "{:?}", started.elapsed());
 }
 
@@ -113,7 +113,7 @@ async fn a_server_that_is_down_is_unavailable_at_once_and_used_again_when_it_is_
             tokio::task::yield_now().await;
         }
         for outcome in join_all((0..8).map(|_| store.ping())).await {
-            assert_unavailable(outcome);
+            assert_unavailable(&outcome);
         }
         assert!(started.elapsed() < OPTIONS.call_timeout / 2, "{:?}", started.elapsed());
         let _proxy = Proxy::start(&address.to_string(), &database.server).await;
@@ -135,9 +135,9 @@ async fn a_server_that_freezes_is_used_again_when_it_goes_on() {
         proxy.is_open.send(false).unwrap();
         let started = Instant::now();
         for outcome in join_all((0..6).map(|_| store.ping())).await {
-            assert_unavailable(outcome);
+            assert_unavailable(&outcome);
         }
-        assert_unavailable(store.persist(batch(None, 1, &[message(room())])).await);
+        assert_unavailable(&store.persist(batch(None, 1, &[message(room())])).await);
         assert!(started.elapsed() < OPTIONS.call_timeout * 2 + SLACK, "{:?}", started.elapsed());
         proxy.is_open.send(true).unwrap();
         store.ping().await.unwrap();
@@ -197,7 +197,7 @@ async fn a_position_that_somebody_else_holds_locked_is_unavailable_and_nothing_i
         transaction.execute("SELECT FROM positions FOR UPDATE").await.unwrap();
         let messages = [message(room())];
         let started = Instant::now();
-        assert_unavailable(store.persist(batch(Some(1), 2, &messages)).await);
+        assert_unavailable(&store.persist(batch(Some(1), 2, &messages)).await);
         assert!(started.elapsed() < OPTIONS.call_timeout + SLACK);
         transaction.rollback().await.unwrap();
         assert_eq!(store.position(super::TOPIC, 0).await.unwrap(), Some(1));
