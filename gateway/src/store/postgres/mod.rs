@@ -1,6 +1,6 @@
 //! The store on Postgres 15 or newer.
 //!
-//! Every call is one statement, so that a process that freezes in the middle never holds a transaction open.
+//! Every change is one statement, so that a process that freezes in the middle never holds a transaction open.
 //! Every call is bounded: by `call_timeout` here, and by the server itself for what was given up here.
 
 mod history;
