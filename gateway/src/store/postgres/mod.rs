@@ -1,6 +1,6 @@
 //! The store on Postgres 15 or newer.
 //!
-//! Every call is one statement, so that a process that freezes in the middle never holds a transaction open.
+//! Every change is one statement, so that a process that freezes in the middle never holds a transaction open.
 //! Every call is bounded: by `call_timeout` here, and by the server itself for what was given up here.
 
 mod history;
@@ -11,6 +11,7 @@ mod schema;
 
 use std::{
     collections::HashMap,
+    io,
     str::FromStr as _,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,10 +19,11 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::{
-    PgConnection, PgPool,
+    Connection as _, PgConnection, PgPool,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions, Postgres},
 };
+use tokio::time::timeout;
 
 use self::reach::Reach;
 use super::{
@@ -31,6 +33,10 @@ use crate::chat::{Member, Message, MessageId, Room, RoomId, RoomName, UserId};
 
 /// Longest the migrations may take together, the wait for another process that migrates included.
 const MIGRATION_LIMIT: Duration = Duration::from_mins(10);
+
+/// A connection must answer a ping within this part of a call's limit, so that a call which meets a silent one
+/// has time for another. After a failover whole pools of them are silent.
+const PING_DIVISOR: u32 = 4;
 
 /// How a process uses its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +54,7 @@ pub struct PostgresStore {
     pool: PgPool,
     reach: Arc<Reach>,
     call_timeout: Duration,
+    ping_limit: Duration,
 }
 
 impl PostgresStore {
@@ -58,11 +65,14 @@ impl PostgresStore {
             .map_err(|error| OpenError::InvalidUrl(error.to_string()))?
             .options(server_limits(call_timeout));
         let reach = Arc::new(Reach::of(&server));
+        let ping_limit = call_timeout / PING_DIVISOR;
         let pool = PgPoolOptions::new()
             .max_connections(pool_connections_max)
             .acquire_timeout(call_timeout)
+            .test_before_acquire(false)
+            .before_acquire(move |connection, _| Box::pin(ping(connection, ping_limit)))
             .connect_lazy_with(server);
-        Ok(Self { pool, reach, call_timeout })
+        Ok(Self { pool, reach, call_timeout, ping_limit })
     }
 
     /// A connection for one statement; fails at once when the server refuses connections.
@@ -73,7 +83,7 @@ impl PostgresStore {
             connection = self.pool.acquire() => connection?,
             refused = self.reach.refused() => return Err(refused.into()),
         };
-        Ok(Lent(Some(connection)))
+        Ok(Lent { connection: Some(connection), ping_limit: self.ping_limit })
     }
 
     async fn bounded<T>(
@@ -97,27 +107,48 @@ fn server_limits(call_timeout: Duration) -> [(&'static str, String); 4] {
     ]
 }
 
+/// Whether the connection still works. The ping of sqlx itself has no limit.
+async fn ping(connection: &mut PgConnection, limit: Duration) -> Result<bool, sqlx::Error> {
+    timeout(limit, connection.ping()).await.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, "a connection fell silent").into())
+    })?;
+    Ok(true)
+}
+
 /// A connection that is closed, not returned, unless its statement came to an end.
 ///
 /// sqlx pings a connection before it returns to the pool, without a limit: one that was given up on a frozen
 /// or unreachable server would keep its place in the pool until TCP gives up as well.
-struct Lent(Option<PoolConnection<Postgres>>);
+struct Lent {
+    connection: Option<PoolConnection<Postgres>>,
+    ping_limit: Duration,
+}
 
 impl Lent {
     fn get(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect("it is taken only by `settle` and `drop`, which end the loan")
+        self.connection.as_mut().expect("only `settle` and `drop` take it, and they end the loan")
     }
 
     /// Returns the connection to the pool, and hands the outcome of its statement on.
     fn settle<T>(mut self, outcome: Result<T, sqlx::Error>) -> Result<T, StoreError> {
-        drop(self.0.take());
+        if let Some(mut connection) = self.connection.take() {
+            let returned = connection.return_to_pool();
+            let ping_limit = self.ping_limit;
+            // What dropping the connection does as well, but with a limit; cut off, it closes the connection.
+            // Not tracked by `Shutdown`: it ends by itself within the limit, and losing it loses nothing.
+            tokio::spawn(async move {
+                if timeout(ping_limit, returned).await.is_err() {
+                    tracing::warn!("closed a connection to the database that fell silent");
+                }
+            });
+        }
         outcome.map_err(StoreError::from)
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
+        if let Some(connection) = self.connection.take() {
             drop(connection.detach());
         }
     }

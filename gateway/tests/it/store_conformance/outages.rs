@@ -2,11 +2,17 @@
 
 use std::{
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
-use gateway::store::{OpenError, Persisted, PostgresOptions, PostgresStore, Store, StoreError};
+use gateway::store::{
+    Batch, OpenError, Persisted, PostgresOptions, PostgresStore, Store, StoreError,
+};
 use sqlx::{Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -34,7 +40,9 @@ fn assert_unavailable<T: std::fmt::Debug>(outcome: &Result<T, StoreError>) {
 /// Forwards to a database until it is dropped; connections end with it.
 struct Proxy {
     address: SocketAddr,
-    is_open: watch::Sender<bool>,
+    /// Connections with a lower number are silent: connected, but nothing passes.
+    first_open: watch::Sender<usize>,
+    accepted: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -42,33 +50,50 @@ impl Proxy {
     async fn start(address: &str, server: &PgConnectOptions) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (is_open, gate) = watch::channel(true);
+        let (first_open, gate) = watch::channel(0);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let numbers = Arc::clone(&accepted);
         let server = (server.get_host().to_owned(), server.get_port());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
+                let number = numbers.fetch_add(1, Ordering::SeqCst);
                 let server = TcpStream::connect((server.0.as_str(), server.1)).await.unwrap();
                 let (client_reads, client_writes) = client.into_split();
                 let (server_reads, server_writes) = server.into_split();
-                connections.spawn(forward(client_reads, server_writes, gate.clone()));
-                connections.spawn(forward(server_reads, client_writes, gate.clone()));
+                connections.spawn(forward(client_reads, server_writes, number, gate.clone()));
+                connections.spawn(forward(server_reads, client_writes, number, gate.clone()));
             }
         });
-        Self { address, is_open, _tasks: tasks }
+        Self { address, first_open, accepted, _tasks: tasks }
+    }
+
+    fn silence_everything(&self) {
+        self.first_open.send(usize::MAX).unwrap();
+    }
+
+    /// What is connected already stays silent for ever, as after a failover to another machine.
+    fn open_for_new_connections(&self) {
+        self.first_open.send(self.accepted.load(Ordering::SeqCst)).unwrap();
+    }
+
+    fn open_for_all(&self) {
+        self.first_open.send(0).unwrap();
     }
 }
 
-/// Passes bytes on while the gate is open; both sides stay connected while it is closed.
+/// Passes bytes on while the gate is open for this number.
 async fn forward(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut gate: watch::Receiver<bool>,
+    number: usize,
+    mut gate: watch::Receiver<usize>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if gate.wait_for(|&is_open| is_open).await.is_err() {
+        if gate.wait_for(|&first_open| number >= first_open).await.is_err() {
             return;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
@@ -132,27 +157,77 @@ async fn a_server_that_freezes_is_used_again_when_it_goes_on() {
         let store = store_at(proxy.address, database);
         store.migrate().await.unwrap();
         store.ping().await.unwrap();
-        proxy.is_open.send(false).unwrap();
+        proxy.silence_everything();
         let started = Instant::now();
         for outcome in join_all((0..6).map(|_| store.ping())).await {
             assert_unavailable(&outcome);
         }
         assert_unavailable(&store.persist(batch(None, 1, &[message(room())])).await);
         assert!(started.elapsed() < OPTIONS.call_timeout * 2 + SLACK, "{:?}", started.elapsed());
-        proxy.is_open.send(true).unwrap();
+        proxy.open_for_all();
         store.ping().await.unwrap();
     })
     .await;
 }
 
-/// Waits until a statement of `database` waits for a lock.
-async fn wait_until_blocked(observer: &mut PgConnection) {
+#[tokio::test]
+async fn connections_that_fell_silent_do_not_keep_their_place_in_the_pool() {
+    with_database(async |database| {
+        let proxy = Proxy::start("127.0.0.1:0", &database.server).await;
+        let store = store_at(proxy.address, database);
+        store.migrate().await.unwrap();
+        for outcome in join_all((0..4).map(|_| store.ping())).await {
+            outcome.unwrap();
+        }
+        proxy.silence_everything();
+        for outcome in join_all((0..4).map(|_| store.ping())).await {
+            assert_unavailable(&outcome);
+        }
+        proxy.open_for_new_connections();
+        for outcome in join_all((0..4).map(|_| store.ping())).await {
+            outcome.unwrap();
+        }
+    })
+    .await;
+}
+
+/// Waits until this many statements of the observer's database wait for a lock.
+async fn wait_until_blocked(observer: &mut PgConnection, statements: i64) {
     const BLOCKED: &str = "
-        SELECT EXISTS (SELECT FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock')";
-    while !sqlx::query_scalar::<_, bool>(BLOCKED).fetch_one(&mut *observer).await.unwrap() {
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(BLOCKED).fetch_one(&mut *observer).await.unwrap()
+        < statements
+    {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn connections_that_fall_silent_in_a_statement_do_not_keep_their_place_in_the_pool() {
+    with_database(async |database| {
+        let proxy = Proxy::start("127.0.0.1:0", &database.server).await;
+        let store = store_at(proxy.address, database);
+        store.migrate().await.unwrap();
+        let mut writer = PgConnection::connect_with(&database.server).await.unwrap();
+        let mut observer = PgConnection::connect_with(&database.server).await.unwrap();
+        let mut transaction = writer.begin().await.unwrap();
+        transaction.execute("LOCK TABLE positions").await.unwrap();
+        let first = store.persist(batch(None, 1, &[]));
+        let second = store.persist(Batch { partition: 1, ..batch(None, 1, &[]) });
+        let (first, second, ()) = tokio::join!(first, second, async {
+            wait_until_blocked(&mut observer, 2).await;
+            proxy.silence_everything();
+        });
+        assert_unavailable(&first);
+        assert_unavailable(&second);
+        transaction.rollback().await.unwrap();
+        proxy.open_for_new_connections();
+        for outcome in join_all((0..4).map(|_| store.ping())).await {
+            outcome.unwrap();
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -177,7 +252,7 @@ async fn a_row_that_is_committed_while_the_batch_waits_for_it_is_found() {
             .unwrap();
         let entries = [retry(&first), other.clone()];
         let commit = async {
-            wait_until_blocked(&mut observer).await;
+            wait_until_blocked(&mut observer, 1).await;
             transaction.commit().await.unwrap();
         };
         let (outcome, ()) = tokio::join!(store.persist(batch(None, 2, &entries)), commit);
@@ -222,7 +297,7 @@ async fn the_server_enforces_the_limits_of_a_caller_that_has_gone() {
         let messages = [message(room())];
         tokio::select! {
             outcome = store.persist(batch(Some(1), 2, &messages)) => panic!("{outcome:?}"),
-            () = wait_until_blocked(&mut observer) => {}
+            () = wait_until_blocked(&mut observer, 1) => {}
         }
         let started = Instant::now();
         while sqlx::query_scalar(STILL_RUNNING).fetch_one(&mut observer).await.unwrap() {
