@@ -153,6 +153,7 @@ async fn stop(config: &Config, front: Option<Front>, shutdown: &Shutdown) -> boo
         let limit = config.lifecycle.close_limit;
         is_clean &= front.answer(shutdown, deadline - limit - LAST_STEPS.min(limit)).await;
         front.edge.drain(limit).await;
+        front.refusing.cancel();
         is_clean &= front.publisher.flush(deadline.saturating_duration_since(Instant::now())).await;
         front.registrar.close(LAST_STEPS).await;
     }
@@ -205,6 +206,9 @@ fn spawn_persistor(
 /// The part of a process that clients connect to.
 struct Front {
     edge: Edge,
+    /// Cancelled when nobody may connect any more. Not at once: a client that polls fetches its last acks over
+    /// connections that may be new, and one that is too late is told so by 503.
+    refusing: CancellationToken,
     publisher: Arc<dyn Publisher>,
     registrar: Registrar,
 }
@@ -220,10 +224,8 @@ impl Front {
         let topics = &config.backends.topics;
         let publish_timeout = config.backends.kafka.publish_timeout;
         let publisher = opened.broker.publisher(Patience::Limited(publish_timeout))?;
-        let settings = RegistrarSettings {
-            server_id: config.server_id.clone(),
-            lease: config.presence.lease,
-        };
+        let settings =
+            RegistrarSettings { server_id: config.server_id.clone(), lease: config.presence.lease };
         let registrar = Registrar::start(Arc::clone(&opened.presence), settings, shutdown);
         let state = AppState {
             store: Arc::clone(&opened.store),
@@ -251,9 +253,10 @@ impl Front {
         let payload_bytes_max = config.sockets.payload_bytes_max;
         let router = public_router(&state, &edge, socket_io, &config.http, payload_bytes_max);
         let connections_max = config.sockets.connections_max;
-        let listening = listening(config, connections_max, shutdown.requested.clone(), shutdown);
+        let refusing = CancellationToken::new();
+        let listening = listening(config, connections_max, refusing.clone(), shutdown);
         shutdown.tasks.spawn(listen(listener, router, listening));
-        Ok(Self { edge, publisher, registrar })
+        Ok(Self { edge, refusing, publisher, registrar })
     }
 
     /// Waits for every taken event to be answered.

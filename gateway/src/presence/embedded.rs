@@ -66,11 +66,7 @@ impl State {
     }
 }
 
-fn counts(
-    leases: &HashMap<String, (DateTime<Utc>, Instant)>,
-    entry: &Entry,
-    now: Instant,
-) -> bool {
+fn counts(leases: &HashMap<String, (DateTime<Utc>, Instant)>, entry: &Entry, now: Instant) -> bool {
     leases
         .get(&entry.server_id)
         .is_some_and(|(started_at, expires)| *expires > now && entry.connected_at >= *started_at)

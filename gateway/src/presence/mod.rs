@@ -61,8 +61,11 @@ pub trait Presence: Debug + Send + Sync {
     /// Fields that do not count are removed on the way.
     async fn sockets(&self, user: UserId) -> Result<Vec<Entry>, PresenceError>;
     /// Takes the lease with `started_at` as its value, whoever held it.
-    async fn take_lease(&self, server_id: &str, started_at: DateTime<Utc>)
-    -> Result<(), PresenceError>;
+    async fn take_lease(
+        &self,
+        server_id: &str,
+        started_at: DateTime<Utc>,
+    ) -> Result<(), PresenceError>;
     /// Prolongs the lease.
     async fn renew_lease(
         &self,

@@ -3,11 +3,7 @@
 //! Callers never wait: they note what is to be done, at most one thing per socket. What fails is kept and done when
 //! Redis is back; then every live socket is registered again, for Redis may have come back empty.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use parking_lot::Mutex;

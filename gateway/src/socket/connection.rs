@@ -21,7 +21,7 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 
-/// Above the initial 0, open: nothing is read any more; what is queued is still written.
+/// Above the initial 0, open: only what has come is still read; what is queued is still written.
 const CLOSING: u8 = 1;
 /// Nothing is read or written any more.
 const KILLED: u8 = 2;
@@ -124,15 +124,11 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.control.is_at_least(CLOSING) {
+        let ready =
+            self.unless_killed(context, |stream, context| stream.poll_read(context, buffer));
+        // What has come before the close is still read, so that it can be answered.
+        if ready.is_pending() && self.control.is_at_least(CLOSING) {
             return Poll::Ready(Ok(())); // Nothing filled in: end of stream.
-        }
-        let ready = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if ready.is_pending() {
-            self.control.watch(context);
-            if self.control.is_at_least(CLOSING) {
-                return Poll::Ready(Ok(()));
-            }
         }
         ready
     }

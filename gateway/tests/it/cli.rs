@@ -148,14 +148,16 @@ async fn both_signals_drain_and_exit_0() {
                 assert!(client.packet().await.unwrap().contains("ACCEPTED"));
             }
             world.gateways[0].signal(signal);
-            for client in &mut clients {
+            let acked = clients.iter_mut().map(async |client| {
                 let mut acks = 1;
                 while let Some(packet) = client.packet().await {
                     assert!(packet.starts_with("43"), "no `41` in a drain: {packet}");
                     acks += 1;
                 }
-                assert_eq!(acks, packets.len(), "every event is acknowledged, {signal}");
-            }
+                acks
+            });
+            let acked = futures_util::future::join_all(acked).await;
+            assert_eq!(acked, [packets.len(); 2], "every event is acknowledged, {signal}");
             assert_eq!(world.gateways[0].wait().code(), Some(0), "{}", world.gateways[0].log());
             for worker in &mut world.workers {
                 assert_eq!(worker.terminate().code(), Some(0));

@@ -37,6 +37,9 @@ async fn a_worker_killed_thirty_times_under_load_loses_and_doubles_nothing() {
         world.workers.clear();
         world.add_worker();
         // Sometimes in the middle of the takeover, sometimes of a batch.
+        if n % 3 == 0 {
+            load.hears_more(30).await;
+        }
         tokio::time::sleep(pause(n)).await;
     }
     load.hears_more(100).await;

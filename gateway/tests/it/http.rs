@@ -222,7 +222,11 @@ async fn probes_health_and_metrics_answer_on_their_ports() {
         assert!(one["status"] == "up" && one["latencyMs"].is_number(), "{name}: {health}");
     }
     let _client = world.connect(Transport::WebSocket, &Person::new()).await;
-    let metrics = get(gateway.admin_url("/metrics")).await.text().await.unwrap();
-    assert!(metrics.contains("\nsockets 1\n"), "{metrics}");
-    assert!(metrics.contains("connects_total{outcome=\"accepted\"} 1"), "{metrics}");
+    // The client is told that it is connected a moment before it is counted.
+    eventually("it is counted", LIMIT, async || {
+        let metrics = get(gateway.admin_url("/metrics")).await.text().await.unwrap();
+        metrics.contains("\nsockets 1\n")
+            && metrics.contains("connects_total{outcome=\"accepted\"} 1")
+    })
+    .await;
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod broker_conformance;
 mod cli;
 mod client;
 mod connect;
@@ -15,6 +16,7 @@ mod malformed;
 mod membership;
 mod order;
 mod people;
+mod presence_conformance;
 mod process;
 mod servers;
 mod standalone;

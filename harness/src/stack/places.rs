@@ -1,6 +1,11 @@
 //! Where a stack keeps its files, and where programs are found. The only reader of the environment in `stack`.
 //! Decides nothing and creates nothing.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place of `stack` that reads the environment: directories and programs, no settings"
+)]
+
 use super::error::StackError;
 use std::env;
 use std::path::{Path, PathBuf};

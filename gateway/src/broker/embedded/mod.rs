@@ -114,7 +114,8 @@ impl Publisher for EmbeddedBroker {
 
     async fn flush(&self, limit: Duration) -> bool {
         let (done, wait) = oneshot::channel();
-        let flushed = async { self.jobs.send(Job::Flush { done }).await.is_ok() && wait.await.is_ok() };
+        let flushed =
+            async { self.jobs.send(Job::Flush { done }).await.is_ok() && wait.await.is_ok() };
         timeout(limit, flushed).await.unwrap_or(false)
     }
 }
@@ -171,15 +172,11 @@ struct EmbeddedTail {
 #[async_trait]
 impl Tail for EmbeddedTail {
     async fn next(&mut self) -> TailEvent {
-        match topic::read(&self.topic, &self.jobs, self.next).await {
-            Some(records) => {
-                self.next = records.last().map_or(self.next, |record| record.offset + 1);
-                TailEvent::Records(records)
-            }
-            None => {
-                self.next = self.topic.end();
-                TailEvent::Gap { partition: PARTITION }
-            }
-        }
+        let Some(records) = topic::read(&self.topic, &self.jobs, self.next).await else {
+            self.next = self.topic.end();
+            return TailEvent::Gap { partition: PARTITION };
+        };
+        self.next = records.last().map_or(self.next, |record| record.offset + 1);
+        TailEvent::Records(records)
     }
 }

@@ -62,7 +62,8 @@ impl Shelf {
             .await
             .map_err(unavailable)?;
         let Some(row) = row else { return Ok(Head::default()) };
-        let read = || Ok::<_, sqlx::Error>(Head { end: row.try_get(0)?, committed: row.try_get(1)? });
+        let read =
+            || Ok::<_, sqlx::Error>(Head { end: row.try_get(0)?, committed: row.try_get(1)? });
         read().map_err(unavailable)
     }
 

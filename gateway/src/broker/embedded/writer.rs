@@ -26,12 +26,25 @@ const TRIM_RECORDS: i64 = 1_000;
 /// What the writer can be asked to do.
 #[derive(Debug)]
 pub(super) enum Job {
-    Append { topic: Arc<Topic>, record: Outgoing, report: oneshot::Sender<Result<(), BrokerError>> },
-    Read { topic: Arc<Topic>, from: i64, reply: oneshot::Sender<Option<Vec<Incoming>>> },
+    Append {
+        topic: Arc<Topic>,
+        record: Outgoing,
+        report: oneshot::Sender<Result<(), BrokerError>>,
+    },
+    Read {
+        topic: Arc<Topic>,
+        from: i64,
+        reply: oneshot::Sender<Option<Vec<Incoming>>>,
+    },
     /// Note that everything below `next` is finished. It may be noted late: after a crash it is finished again.
-    Commit { topic: Arc<Topic>, next: i64 },
+    Commit {
+        topic: Arc<Topic>,
+        next: i64,
+    },
     /// Answers when everything before it is done.
-    Flush { done: oneshot::Sender<()> },
+    Flush {
+        done: oneshot::Sender<()>,
+    },
 }
 
 type Append = (Arc<Topic>, Outgoing, oneshot::Sender<Result<(), BrokerError>>);
@@ -131,11 +144,11 @@ async fn append(shelf: &mut Shelf, appends: Vec<Append>) {
 }
 
 impl Commits {
-    async fn write(&mut self, shelf: &mut Shelf) {
+    async fn write(&mut self, disk: &mut Shelf) {
         for (name, (topic, next)) in std::mem::take(&mut self.pending) {
             let trimmed = self.trimmed.entry(name).or_insert(0);
             let trim = next - *trimmed >= TRIM_RECORDS;
-            match shelf.commit(&topic.name, next, trim).await {
+            match disk.commit(&topic.name, next, trim).await {
                 Ok(()) if trim => *trimmed = next,
                 Ok(()) => {}
                 // Finished again after a restart, which does no harm.

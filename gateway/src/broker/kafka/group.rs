@@ -17,6 +17,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
     error::KafkaError,
+    topic_partition_list::TopicPartitionListElem,
     types::RDKafkaRespErr,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -25,9 +26,7 @@ use super::{
     KafkaSettings, REQUEST_TIMEOUT, blocking, broker_error, log,
     tail::{SharedConsumer, incoming},
 };
-use crate::broker::{
-    Assigned, BrokerError, Committer, Group, GroupEvent, Incoming, Start,
-};
+use crate::broker::{Assigned, BrokerError, Committer, Group, GroupEvent, Incoming, Start};
 
 /// Records handed over at a time, of all partitions together.
 const BATCH_RECORDS_MAX: usize = 500;
@@ -47,13 +46,14 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_hours(12);
 
 #[derive(Debug)]
 pub(super) struct KafkaGroup {
-    events: mpsc::Receiver<GroupEvent>,
+    /// `None`: the group was left.
+    events: mpsc::Receiver<Option<GroupEvent>>,
     committer: Arc<KafkaCommitter>,
 }
 
 /// What the callback, the thread and the committer share.
 struct Membership {
-    events: mpsc::Sender<GroupEvent>,
+    events: mpsc::Sender<Option<GroupEvent>>,
     /// The partitions that are ours, with the next offset that is not committed, if one was.
     assigned: Mutex<BTreeMap<i32, Option<i64>>>,
     /// Set by the callback: what was fetched before is of an assignment that has ended.
@@ -110,12 +110,7 @@ impl KafkaGroup {
 #[async_trait]
 impl Group for KafkaGroup {
     async fn next(&mut self) -> Option<GroupEvent> {
-        let event = self.events.recv().await?;
-        // The one that `run` sends at its end.
-        match event {
-            GroupEvent::Records { ref records, .. } if records.is_empty() => None,
-            event => Some(event),
-        }
+        self.events.recv().await.flatten()
     }
 
     fn committer(&self) -> Arc<dyn Committer> {
@@ -130,7 +125,8 @@ fn run(consumer: &Consumer, membership: &Membership) {
             continue; // They come again, from where the new assignment begins.
         }
         for (partition, records) in records {
-            if membership.events.blocking_send(GroupEvent::Records { partition, records }).is_err() {
+            let event = GroupEvent::Records { partition, records };
+            if membership.events.blocking_send(Some(event)).is_err() {
                 break;
             }
         }
@@ -141,8 +137,7 @@ fn run(consumer: &Consumer, membership: &Membership) {
     while !membership.assigned.lock().is_empty() && Instant::now() < deadline {
         drop(consumer.poll(POLL));
     }
-    let end = GroupEvent::Records { partition: 0, records: Vec::new() };
-    if membership.events.blocking_send(end).is_err() {
+    if membership.events.blocking_send(None).is_err() {
         tracing::debug!("nobody waited for the end of the group membership");
     }
 }
@@ -207,7 +202,7 @@ impl Membership {
         let (sender, start) = oneshot::channel();
         let event = GroupEvent::Assigned { partitions, start: sender };
         // Without an answer nothing is read: the worker is about to leave.
-        let starts = match self.events.blocking_send(event) {
+        let starts = match self.events.blocking_send(Some(event)) {
             Ok(()) => start.blocking_recv().unwrap_or_default(),
             Err(_) => BTreeMap::new(),
         };
@@ -236,9 +231,11 @@ impl Membership {
                     return Ok(committed
                         .elements()
                         .iter()
-                        .map(|element| match element.offset() {
-                            Offset::Offset(offset) => (element.partition(), Some(offset)),
-                            _ => (element.partition(), None),
+                        .map(|element| {
+                            let Offset::Offset(offset) = element.offset() else {
+                                return (element.partition(), None);
+                            };
+                            (element.partition(), Some(offset))
                         })
                         .collect());
                 }
@@ -249,10 +246,11 @@ impl Membership {
     }
 
     fn revoke(&self, list: &TopicPartitionList) {
-        let partitions: Vec<_> = list.elements().iter().map(|e| e.partition()).collect();
+        let partitions: Vec<_> =
+            list.elements().iter().map(TopicPartitionListElem::partition).collect();
         let (sender, done) = oneshot::channel();
         let event = GroupEvent::Revoked { partitions, done: sender };
-        if self.events.blocking_send(event).is_ok() && done.blocking_recv().is_err() {
+        if self.events.blocking_send(Some(event)).is_ok() && done.blocking_recv().is_err() {
             tracing::debug!("partitions are given back without an answer");
         }
         self.assigned.lock().clear();

@@ -14,6 +14,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _, ConsumerContext},
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
+    metadata::{MetadataPartition, MetadataTopic},
 };
 use tokio::sync::mpsc;
 
@@ -149,7 +150,9 @@ impl Reader {
             });
             match moved {
                 Ok(moved) => return moved,
-                Err(error) => tracing::warn!(%error, "cannot find the end of {}: {error}", self.topic),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot find the end of {}: {error}", self.topic);
+                }
             }
             thread::sleep(RETRY);
         }
@@ -185,8 +188,11 @@ impl Reader {
         let metadata = self.consumer.fetch_metadata(Some(&self.topic), REQUEST_TIMEOUT);
         let metadata = metadata.map_err(|error| broker_error(&error))?;
         let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
-        let partitions: Vec<_> =
-            topic.into_iter().flat_map(|t| t.partitions()).map(|p| p.id()).collect();
+        let partitions: Vec<_> = topic
+            .into_iter()
+            .flat_map(MetadataTopic::partitions)
+            .map(MetadataPartition::id)
+            .collect();
         if partitions.is_empty() {
             return Err(BrokerError::Unavailable(format!("topic `{}` does not exist", self.topic)));
         }

@@ -62,7 +62,8 @@ pub(super) async fn create(
         return Ok(Vec::new());
     }
     let options = AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT));
-    let results = admin.create_topics(&new, &options).await.map_err(|error| broker_error(&error))?;
+    let results =
+        admin.create_topics(&new, &options).await.map_err(|error| broker_error(&error))?;
     for result in results {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
