@@ -161,6 +161,11 @@ impl Settings {
         self
     }
 
+    /// The value of a setting that was given.
+    pub(crate) fn get(&self, name: &str) -> String {
+        self.0[name].clone()
+    }
+
     /// `gateway ARGUMENTS`, its standard error piped.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
