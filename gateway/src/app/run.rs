@@ -246,7 +246,8 @@ impl Front {
             shutdown: shutdown.clone(),
             publish_by: ACK_LIMIT.saturating_sub(publish_timeout + ACK_MARGIN),
         };
-        let (edge, socket_io) = Edge::new(state.clone(), &config.sockets);
+        let (edge, socket_io) =
+            Edge::new(state.clone(), &config.sockets, config.http.client_address_header.clone());
         let persisted = opened.broker.tail(&topics.persisted).await?;
         let changes = opened.broker.tail(&topics.memberships).await?;
         edge.spawn(persisted, changes, config.sockets.ping_interval);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+
 use super::{Config, Role, reader::Reader};
 
 /// A client gives a `sendMessage` up after this long at the latest (contract: quickly, never later than 10 s).
@@ -107,7 +109,7 @@ pub struct Http {
     /// How long a client may take to send its request's header.
     pub header_timeout: Duration,
     /// Names the header with the client's address, behind a proxy.
-    pub client_address_header: Option<String>,
+    pub client_address_header: Option<HeaderName>,
 }
 
 impl Http {
@@ -126,11 +128,13 @@ impl Http {
             "CLIENT_ADDRESS_HEADER",
             "header with the client's address, behind a proxy, for example `Fly-Client-IP`",
         );
-        if let Some(name) = &client_address_header
-            && http::HeaderName::from_bytes(name.as_bytes()).is_err()
-        {
-            r.problem("CLIENT_ADDRESS_HEADER", format!("`{name}` is not the name of a header"));
-        }
+        let client_address_header = client_address_header.and_then(|name| {
+            let header = HeaderName::from_bytes(name.as_bytes());
+            if header.is_err() {
+                r.problem("CLIENT_ADDRESS_HEADER", format!("`{name}` is not the name of a header"));
+            }
+            header.ok()
+        });
         Self {
             cors_origins,
             client_address_header,

@@ -53,7 +53,13 @@ fn welcome(edge: &Edge, socket: &SocketRef, auth: Option<&RawValue>) {
         }
         Err(error) => {
             metrics::counter!("connects_total", "outcome" => "refused").increment(1);
-            tracing::debug!(socket.id = %socket.id, "refused {}: {error}", socket.id);
+            let address = client_address(edge, socket);
+            tracing::debug!(
+                socket.id = %socket.id,
+                client.address = address,
+                "refused {} from {address}: {error}",
+                socket.id
+            );
         }
     }
 }
@@ -100,6 +106,14 @@ fn connected(edge: &Edge, socket: SocketRef) {
         }
     });
     metrics::counter!("connects_total", "outcome" => "accepted").increment(1);
+    let address = client_address(edge, &member.socket);
+    tracing::debug!(
+        socket.id = %member.id,
+        user.id = %member.user.id,
+        client.address = address,
+        "connected {} from {address}",
+        member.id
+    );
     edge.add(&member);
     let worker = Worker { state: edge.state.clone(), rooms: edge.rooms.clone(), member };
     // Ends when the socket is gone or the process drains.
@@ -112,6 +126,16 @@ fn disconnected(edge: &Edge, member: &Arc<Member>, reason: DisconnectReason) {
     if matches!(reason, DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect)
     {
         reap(edge, member.id.0.clone());
+    }
+}
+
+/// Where the client is: behind a proxy what that says, else the other end of the connection.
+fn client_address(edge: &Edge, socket: &SocketRef) -> String {
+    let parts = socket.req_parts();
+    let header = edge.client_address_header.as_ref().and_then(|name| parts.headers.get(name));
+    match header.and_then(|value| value.to_str().ok()) {
+        Some(address) => address.to_owned(),
+        None => parts.extensions.get::<Peer>().map_or_else(String::new, |p| p.address.to_string()),
     }
 }
 

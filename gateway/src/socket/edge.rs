@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chrono::Utc;
-use http::{StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, StatusCode, header::RETRY_AFTER};
 use parking_lot::Mutex;
 use socketioxide::{SocketIo, TransportType};
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -45,13 +45,19 @@ pub struct Edge {
     pub(super) members: Arc<Mutex<HashMap<SocketId, Arc<Member>>>>,
     pub(super) mailbox_events_max: usize,
     pub(super) connect_timeout: Duration,
+    /// Names the client's address behind a proxy.
+    pub(super) client_address_header: Option<HeaderName>,
     memberships: Memberships,
     io: SocketIo,
 }
 
 impl Edge {
     /// The edge, and the routes that lead to it.
-    pub fn new(state: AppState, settings: &Sockets) -> (Self, Router) {
+    pub fn new(
+        state: AppState,
+        settings: &Sockets,
+        client_address_header: Option<HeaderName>,
+    ) -> (Self, Router) {
         let (service, io) = SocketIo::builder()
             .ping_interval(settings.ping_interval)
             .ping_timeout(settings.ping_timeout)
@@ -71,6 +77,7 @@ impl Edge {
             members: Arc::default(),
             mailbox_events_max: settings.mailbox_events_max,
             connect_timeout: settings.connect_timeout,
+            client_address_header,
             io: io.clone(),
             state,
         };

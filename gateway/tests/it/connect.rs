@@ -115,3 +115,25 @@ async fn over_the_limit_a_connection_is_answered_503_before_the_upgrade() {
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_the_named_header_tells_the_clients_address() {
+    let settings = Settings::new()
+        .with("CLIENT_ADDRESS_HEADER", "Authorization")
+        .with("LOG_LEVEL", "warn,gateway::app=info,gateway::socket::connect=debug");
+    let world = World::with(Backends::Embedded, settings).await;
+    let alice = Person::new();
+    let address = world.gateway().address();
+    // Any header will do for the test; this is the one that the client can set.
+    let mut client = Client::open(address, Transport::WebSocket, Some("192.0.2.7")).await;
+    client.send_packet(&format!("40{}", json!({"token": alice.token}))).await;
+    assert_eq!(client.ask("heartbeat", &json!({})).await, json!({"success": true}));
+    let _direct = world.connect(Transport::WebSocket, &alice).await;
+    crate::world::eventually("both are logged", Duration::from_secs(5), async || {
+        let log = world.gateway().log();
+        log.contains("from 192.0.2.7\"") && log.contains("from 127.0.0.1:")
+    })
+    .await;
+    let log = world.gateway().log();
+    assert!(!log.contains(&alice.token) && !log.contains("a@b.c"), "no token and no e-mail: {log}");
+}

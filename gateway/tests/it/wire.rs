@@ -40,7 +40,9 @@ impl Transcript {
         let mut packets =
             [self.client.packet().await.unwrap(), self.client.packet().await.unwrap()];
         packets.sort_by_key(|packet| packet.starts_with("42"));
-        packets.iter().for_each(|packet| self.received(packet));
+        for packet in &packets {
+            self.received(packet);
+        }
     }
 
     fn received(&mut self, packet: &str) {
