@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use chrono::Utc;
 
 use crate::{
@@ -37,13 +36,17 @@ impl Publishing {
 
     /// Queues a committed membership change.
     pub fn membership(&self, entry: &OutboxEntry) -> Result<Report, BrokerError> {
-        let OutboxEntry { room_id, user_id, change, at, .. } = *entry;
-        let changed = MembershipChanged { room_id, user_id, change };
-        self.publisher.publish(Outgoing {
-            topic: Arc::clone(&self.memberships),
-            key: Bytes::from(room_id.to_string()),
-            value: encode_membership(changed, at).into(),
-            headers: Vec::new(),
-        })
+        self.publisher.publish(membership_record(&self.memberships, entry))
+    }
+}
+
+/// The record of a committed membership change.
+pub fn membership_record(topic: &Arc<str>, entry: &OutboxEntry) -> Outgoing {
+    let OutboxEntry { room_id, user_id, change, at, .. } = *entry;
+    Outgoing {
+        topic: Arc::clone(topic),
+        key: room_id.to_string().into(),
+        value: encode_membership(MembershipChanged { room_id, user_id, change }, at).into(),
+        headers: Vec::new(),
     }
 }

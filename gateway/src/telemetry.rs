@@ -90,6 +90,7 @@ fn describe() {
     counter!("messages_repeated_total", "records whose message was stored before");
     counter!("dead_letters_total", "records that could not be stored");
     gauge!("persistor_lag_records", "records of a partition that are not committed");
+    counter!("store_errors_total", "calls to the database that failed, by call and error");
     counter!("presence_errors_total", "calls to Redis that failed");
     gauge!("presence_pending", "presence commands that wait");
 }

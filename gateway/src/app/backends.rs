@@ -106,16 +106,17 @@ fn topic_specs(topics: &Topics) -> Vec<TopicSpec> {
         .collect()
 }
 
-async fn wait<T, E: Display>(
+/// Tries until it succeeds or the start limit is over.
+pub(super) async fn wait<T, E: Display>(
     setting: &'static str,
     what: &'static str,
     deadline: Instant,
     attempt: impl AsyncFn() -> Result<T, E>,
-) -> Result<(), AppError> {
+) -> Result<T, AppError> {
     let mut is_first = true;
     loop {
         match attempt().await {
-            Ok(_) => return Ok(()),
+            Ok(value) => return Ok(value),
             Err(error) if Instant::now() + RETRY >= deadline => {
                 return Err(AppError::Unreachable { setting, what, reason: error.to_string() });
             }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AppError, Opened,
-    backends::{migrate, open, require_migrated},
+    backends::{migrate, open, require_migrated, wait},
 };
 use crate::{
     authenticate::Authenticator,
@@ -248,8 +248,14 @@ impl Front {
         };
         let (edge, socket_io) =
             Edge::new(state.clone(), &config.sockets, config.http.client_address_header.clone());
-        let persisted = opened.broker.tail(&topics.persisted).await?;
-        let changes = opened.broker.tail(&topics.memberships).await?;
+        // A broker that has just started may not lead its partitions yet.
+        let deadline = Instant::now() + config.lifecycle.start_limit;
+        let tail = async |topic: &str| {
+            let attempt = async || opened.broker.tail(topic).await;
+            wait("KAFKA_BROKERS", opened.dependencies.broker.0, deadline, attempt).await
+        };
+        let persisted = tail(&topics.persisted).await?;
+        let changes = tail(&topics.memberships).await?;
         edge.spawn(persisted, changes, config.sockets.ping_interval);
         let payload_bytes_max = config.sockets.payload_bytes_max;
         let router = public_router(&state, &edge, socket_io, &config.http, payload_bytes_max);

@@ -1,15 +1,9 @@
 //! Membership changes that their gateway committed and did not get to publish.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::{Persistor, publish::Ordered};
-use crate::{
-    broker::Outgoing,
-    protocol::records::{MembershipChanged, encode_membership},
-};
+use crate::publish::membership_record;
 
 /// Changes that are published at a time.
 const CHANGES_MAX: u32 = 100;
@@ -27,23 +21,8 @@ pub(super) async fn run(persistor: Persistor, publisher: Ordered) {
                 continue;
             }
         };
-        let records: Vec<_> = entries
-            .iter()
-            .map(|entry| Outgoing {
-                topic: Arc::clone(&persistor.topics.memberships),
-                key: Bytes::from(entry.room_id.to_string()),
-                value: encode_membership(
-                    MembershipChanged {
-                        room_id: entry.room_id,
-                        user_id: entry.user_id,
-                        change: entry.change,
-                    },
-                    entry.at,
-                )
-                .into(),
-                headers: Vec::new(),
-            })
-            .collect();
+        let topic = &persistor.topics.memberships;
+        let records: Vec<_> = entries.iter().map(|entry| membership_record(topic, entry)).collect();
         let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
         if let Err(error) = publisher.publish(&records).await {
             tracing::error!(%error, "cannot publish membership changes: {error}");

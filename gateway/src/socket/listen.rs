@@ -6,7 +6,7 @@ use axum::{Router, body::Body};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
@@ -80,14 +80,12 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-/// Reads what there is of the request first: a reset on unread bytes would take the answer away.
+/// Reads the request first: an answer before it confuses clients, and a reset on unread bytes takes it away.
 async fn refuse(stream: TcpStream, _permit: OwnedSemaphorePermit) -> io::Result<()> {
     let mut stream = stream;
-    stream.readable().await?;
     let mut request = [0; 4_096];
-    match stream.try_read(&mut request) {
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-        Ok(_) | Err(_) => {}
+    if stream.read(&mut request).await? == 0 {
+        return Ok(());
     }
     stream.write_all(OVER_LIMIT).await?;
     stream.shutdown().await

@@ -148,9 +148,13 @@ async fn malformed_frames_end_their_own_transport_at_most() {
         let ack = witness.ask("sendMessage", &message(&room, "still here")).await;
         assert_eq!(ack["status"], "ACCEPTED", "{shown}");
     }
-    let history = people[0].get(world.gateway(), &format!("/rooms/{room}/messages")).await;
-    let stored: Vec<Value> = history.json().await.unwrap();
-    assert_eq!(stored.len(), frames.len(), "nothing of the others' is lost");
+    let path = format!("/rooms/{room}/messages");
+    let limit = Duration::from_secs(10);
+    crate::world::eventually("nothing of the others' is lost", limit, async || {
+        let history = people[0].get(world.gateway(), &path).await;
+        history.json::<Vec<Value>>().await.unwrap().len() == frames.len()
+    })
+    .await;
     assert!(!world.gateway().log().contains("panicked"), "{}", world.gateway().log());
 }
 
