@@ -150,12 +150,7 @@ fn start(role: Role, overrides: &Overrides) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let shutdown = Shutdown::default();
         stop_on_signals(&shutdown)?;
-        tokio::select! {
-            result = work(&config, shutdown.clone()) => result?,
-            // A start that waits for a backend is not held up by draining what there is not yet.
-            () = starting_is_cut_short(&shutdown, &config) => {}
-        }
-        anyhow::Ok(())
+        work(&config, shutdown).await.map_err(anyhow::Error::from)
     })?;
     // A consumer that hangs on an unreachable broker must not hold the exit.
     runtime.shutdown_background();
@@ -164,8 +159,9 @@ fn start(role: Role, overrides: &Overrides) -> anyhow::Result<ExitCode> {
 
 async fn work(config: &Config, shutdown: Shutdown) -> Result<(), AppError> {
     if config.role == Role::Migrate {
-        let opened = app::open(config).await?;
-        return app::migrate(config, &opened).await;
+        let migration = async { app::migrate(config, &app::open(config).await?).await };
+        let done = shutdown.requested.run_until_cancelled(migration).await;
+        return done.unwrap_or(Err(AppError::PartStopped("a signal ended the migration".into())));
     }
     let bound = app::bind(config).await?;
     app::run(config, bound, shutdown, |public, admin| {
@@ -174,12 +170,6 @@ async fn work(config: &Config, shutdown: Shutdown) -> Result<(), AppError> {
         }
     })
     .await
-}
-
-/// Ends when a signal came and the drain limit has passed twice: nothing inside keeps the process for ever.
-async fn starting_is_cut_short(shutdown: &Shutdown, config: &Config) {
-    shutdown.requested.cancelled().await;
-    tokio::time::sleep(config.lifecycle.drain_limit * 2).await;
 }
 
 /// SIGTERM and SIGINT ask for a drain; a second one ends the process at once.

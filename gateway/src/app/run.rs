@@ -45,6 +45,9 @@ const ACK_MARGIN: Duration = Duration::from_millis(500);
 /// Connections at a time on the admin port.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
 
+/// Open files beside the clients' connections: backends, logs, the embedded database.
+const OTHER_FILES: u64 = 200;
+
 /// Kept of the drain limit for flushing, leaving and releasing once the sockets are closed.
 const LAST_STEPS: Duration = Duration::from_secs(2);
 
@@ -93,12 +96,12 @@ pub async fn run(
     shutdown: Shutdown,
     ready: impl FnOnce(Option<SocketAddr>, SocketAddr),
 ) -> Result<(), AppError> {
-    let opened = open(config).await?;
-    if config.role.may_embed() {
-        migrate(config, &opened).await?;
-    } else {
-        require_migrated(config, &opened).await?;
-    }
+    raise_open_files(config);
+    // Whoever asks for a stop while a backend is waited for does not wait with it.
+    let requested = &shutdown.requested;
+    let Some(opened) = requested.run_until_cancelled(prepare(config)).await.transpose()? else {
+        return Ok(());
+    };
     let readiness = Readiness::default();
     let admin_address = bound.admin.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
     let metrics = start_metrics()?;
@@ -117,7 +120,8 @@ pub async fn run(
     let public_address = bound.public.as_ref().and_then(|listener| listener.local_addr().ok());
     let front = match bound.public {
         Some(listener) => {
-            Some(Front::start(config, &opened, &shutdown, readiness.clone(), listener).await?)
+            let start = Front::start(config, &opened, &shutdown, readiness.clone(), listener);
+            requested.run_until_cancelled(start).await.transpose()?
         }
         None => None,
     };
@@ -141,6 +145,31 @@ pub async fn run(
         Some(failure) => Err(failure),
         None if is_clean => Ok(()),
         None => Err(AppError::PartStopped("the drain limit passed before all was done".to_owned())),
+    }
+}
+
+/// The backends, with everything in them that this role needs.
+async fn prepare(config: &Config) -> Result<Opened, AppError> {
+    let opened = open(config).await?;
+    if config.role.may_embed() {
+        migrate(config, &opened).await?;
+    } else {
+        require_migrated(config, &opened).await?;
+    }
+    Ok(opened)
+}
+
+/// Each connection is an open file, and shells hand out 1,024 of them: takes as many as the system lets us.
+fn raise_open_files(config: &Config) {
+    let connections_max = config.sockets.connections_max as u64;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if config.role.serves_clients() && limit < connections_max + OTHER_FILES => {
+            tracing::warn!(
+                "the system allows {limit} open files, too few for CONNECTIONS_MAX ({connections_max}): raise the limit (`ulimit -n`) or lower the setting"
+            );
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files: {error}"),
     }
 }
 

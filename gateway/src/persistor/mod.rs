@@ -221,21 +221,23 @@ async fn measure_lag(committer: Arc<dyn Committer>) {
     }
 }
 
-/// Waits between attempts, and says once that it does and once that it is over.
+/// Waits between attempts; says that it does, again when the reason is another one, and that it is over.
 struct Backoff {
     what: &'static str,
+    reason: String,
     wait: Duration,
 }
 
 impl Backoff {
     fn new(what: &'static str) -> Self {
-        Self { what, wait: Duration::ZERO }
+        Self { what, reason: String::new(), wait: Duration::ZERO }
     }
 
     async fn failed(&mut self, error: &(dyn std::error::Error + Send + Sync)) {
-        if self.wait.is_zero() {
-            let source = error.source().map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(%error, source, "{} wait: {error}", self.what);
+        let reason = error.to_string();
+        if self.reason != reason {
+            tracing::warn!(%error, "{} wait: {error}", self.what);
+            self.reason = reason;
         }
         self.wait = (self.wait * 2).clamp(RETRY_MIN, RETRY_MAX);
         sleep(self.wait).await;
@@ -244,6 +246,7 @@ impl Backoff {
     fn succeeded(&mut self) {
         if !self.wait.is_zero() {
             tracing::info!("{} go on", self.what);
+            self.reason.clear();
             self.wait = Duration::ZERO;
         }
     }

@@ -1,6 +1,11 @@
 //! Contract, section 6: commands, settings, exit codes.
 
-use std::{net::TcpListener, process::Output, time::Duration};
+use std::{
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -163,6 +168,25 @@ async fn both_signals_drain_and_exit_0() {
                 assert_eq!(worker.terminate().code(), Some(0));
             }
         }
+    }
+}
+
+#[test]
+fn a_start_that_waits_for_a_backend_ends_at_once_when_asked() {
+    let settings = Settings::new()
+        .with("KAFKA_BROKERS", "127.0.0.1:1")
+        .with("REDIS_URL", "redis://127.0.0.1:1")
+        .with("DATABASE_URL", "postgres://nobody@127.0.0.1:1/chat");
+    for (role, code) in [("serve", 0), ("worker", 0), ("migrate", 1)] {
+        let mut child = settings.command(&[role]).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        // It says what it waits for: by then it listens to signals.
+        log.read_line(&mut String::new()).unwrap();
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+        let started = Instant::now();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{role}");
+        assert!(started.elapsed() < Duration::from_secs(3), "{role}: {:?}", started.elapsed());
     }
 }
 

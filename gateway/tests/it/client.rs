@@ -1,6 +1,6 @@
 //! A Socket.IO client that hides nothing: every packet as it is on the wire, over both transports.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -226,6 +226,21 @@ impl Client {
                 return body[0].clone();
             }
         }
+    }
+
+    /// The acks with these ids, in whichever order they come, in the order of `ids`; other packets are dropped.
+    pub(crate) async fn acks(&mut self, ids: &[u64]) -> Vec<Value> {
+        let mut acks = HashMap::new();
+        while !ids.iter().all(|id| acks.contains_key(id)) {
+            let packet = self.packet().await.expect("all acks before the transport closes");
+            if let Some((id, body)) = packet.strip_prefix("43").and_then(|ack| ack.split_once('['))
+            {
+                let body: Value = serde_json::from_str(body.strip_suffix(']').unwrap()).unwrap();
+                let before = acks.insert(id.parse::<u64>().unwrap(), body);
+                assert_eq!(before, None, "one ack for each event");
+            }
+        }
+        ids.iter().filter_map(|id| acks.remove(id)).collect()
     }
 
     /// Joins a room, which must succeed.

@@ -1,12 +1,13 @@
 //! Contract, section 2: every route, its statuses and its bodies.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     client::Transport,
     people::{Person, message},
+    process::Settings,
     world::{Backends, World, eventually},
 };
 
@@ -229,4 +230,34 @@ async fn probes_health_and_metrics_answer_on_their_ports() {
             && metrics.contains("connects_total{outcome=\"accepted\"} 1")
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_may_come_from_the_origins_that_are_named_and_from_no_other() {
+    let ours = "https://app.example.org";
+    let world = World::with(Backends::Embedded, Settings::new().with("CORS_ORIGINS", ours)).await;
+    let closed = World::start(Backends::Embedded).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let allowed = async |world: &World, path: &str, method: Method, origin: &str| {
+        let request = http.request(method, world.gateway().url(path)).header("origin", origin);
+        let request = request
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type");
+        let response = request.send().await.unwrap();
+        let header = |name: &str| {
+            response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        (header("access-control-allow-origin"), header("access-control-allow-credentials"))
+    };
+    for path in ["/rooms", "/socket.io/?EIO=4&transport=polling"] {
+        for method in [Method::OPTIONS, Method::GET] {
+            let (origin, credentials) = allowed(&world, path, method.clone(), ours).await;
+            assert_eq!(origin.as_deref(), Some(ours), "{method} {path}");
+            assert_eq!(credentials.as_deref(), Some("true"));
+            let (origin, _) = allowed(&world, path, method.clone(), "https://evil.example").await;
+            assert_eq!(origin, None, "{method} {path}");
+            let (origin, _) = allowed(&closed, path, method, ours).await;
+            assert_eq!(origin, None, "{path}: no origin is named");
+        }
+    }
 }

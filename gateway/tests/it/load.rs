@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::{Client, Transport},
-    people::{Person, message},
+    people::{Person, contents, message},
     world::{World, eventually},
 };
 
@@ -108,7 +108,7 @@ impl Load {
             tokio::time::sleep(QUIET).await; // What comes twice comes soon.
             check(&contents(), &accepted, &refused);
         }
-        let history = history(world, &self.reader, &self.room).await;
+        let history = self.reader.history(world.gateway(), &self.room).await;
         for heard in &self.heard {
             assert_eq!(*heard.lock().unwrap(), history, "heard is what is stored, in that order");
         }
@@ -117,10 +117,6 @@ impl Load {
         }
         (accepted.len(), refused.len())
     }
-}
-
-fn contents(heard: &[Value]) -> Vec<String> {
-    heard.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Nothing accepted is missing, nothing is there twice or from nowhere, and each sender's order is kept.
@@ -188,23 +184,5 @@ fn note(packet: &str, waiting: &mut HashMap<u64, String>, told: &mut Told) {
         let failed = json!({"clientMsgId": body["clientMsgId"], "status": "FAILED", "error": "Message delivery failed"});
         assert_eq!(body, failed);
         told.refused.insert(content);
-    }
-}
-
-/// The whole history of the room, page by page.
-async fn history(world: &World, reader: &Person, room: &str) -> Vec<Value> {
-    let mut all: Vec<Value> = Vec::new();
-    let mut after = String::new();
-    loop {
-        let path = if after.is_empty() {
-            let first = "00000000-0000-7000-8000-000000000000";
-            format!("/rooms/{room}/messages?limit=100&after={first}")
-        } else {
-            format!("/rooms/{room}/messages?limit=100&after={after}")
-        };
-        let page: Vec<Value> = reader.get(world.gateway(), &path).await.json().await.unwrap();
-        let Some(last) = page.last() else { return all };
-        last["messageId"].as_str().unwrap().clone_into(&mut after);
-        all.extend(page);
     }
 }

@@ -159,6 +159,29 @@ async fn malformed_frames_end_their_own_transport_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ten_megabytes_over_polling_are_refused_and_hurt_nobody() {
+    let world = World::start(Backends::Embedded).await;
+    let alice = Person::new();
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut witness = world.connect(Transport::WebSocket, &alice).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let huge = "x".repeat(10_000_000);
+    let event = format!("421{}", json!(["sendMessage", message(&room, &huge)]));
+    let client = world.connect(Transport::Polling, &alice).await;
+    let url = format!("/socket.io/?EIO=4&transport=polling&sid={}", client.sid);
+    for (path, body) in [(url.as_str(), event), ("/rooms", json!({"name": huge}).to_string())] {
+        let request = http.post(world.gateway().url(path)).bearer_auth(&alice.token).body(body);
+        // Cut off while it was still sending is an answer as well.
+        if let Ok(response) = request.send().await {
+            assert!(response.status().is_client_error(), "{path}: {}", response.status());
+        }
+        let ack = witness.ask("sendMessage", &message(&room, "still here")).await;
+        assert_eq!(ack["status"], "ACCEPTED");
+    }
+    assert!(!world.gateway().log().contains("panicked"), "{}", world.gateway().log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_are_refused_and_hurt_nobody() {
     let world = World::start(Backends::Embedded).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();

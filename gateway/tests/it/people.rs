@@ -50,6 +50,24 @@ impl Person {
         let response = self.post(gateway, &format!("/rooms/{room}/leave"), &json!({})).await;
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
     }
+
+    /// The whole history of a room, page by page.
+    pub(crate) async fn history(&self, gateway: &Process, room: &str) -> Vec<Value> {
+        let mut all: Vec<Value> = Vec::new();
+        let mut after = "00000000-0000-7000-8000-000000000000".to_owned();
+        loop {
+            let path = format!("/rooms/{room}/messages?limit=100&after={after}");
+            let page: Vec<Value> = self.get(gateway, &path).await.json().await.unwrap();
+            let Some(last) = page.last() else { return all };
+            last["messageId"].as_str().unwrap().clone_into(&mut after);
+            all.extend(page);
+        }
+    }
+}
+
+/// What the messages say.
+pub(crate) fn contents(messages: &[Value]) -> Vec<String> {
+    messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
 }
 
 /// A `sendMessage` payload with an id of its own.

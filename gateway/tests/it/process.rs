@@ -30,7 +30,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `gateway ARGUMENTS` with these settings alone and waits until it is ready.
     pub(crate) fn start(arguments: &[&str], settings: &Settings) -> Self {
-        let mut child = settings.command(arguments).spawn().unwrap();
+        Self::spawn(settings.command(arguments))
+    }
+
+    /// The same for a command made by [`Settings::command`] or one that ends up in such a process.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = Arc::<Mutex<Vec<String>>>::default();
         let (sender, ready) = mpsc::channel();
         let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
@@ -46,7 +51,7 @@ impl Process {
         });
         let Ok(fields) = ready.recv_timeout(LIMIT) else {
             child.kill().unwrap();
-            panic!("gateway {arguments:?} was not ready:\n{}", log.lock().unwrap().join("\n"));
+            panic!("{command:?} was not ready:\n{}", log.lock().unwrap().join("\n"));
         };
         let address =
             |name: &str| fields[name].as_str().map(|text| reachable(text.parse().unwrap()));
@@ -168,8 +173,14 @@ impl Settings {
 
     /// `gateway ARGUMENTS`, its standard error piped.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        self.command_through(&[env!("CARGO_BIN_EXE_gateway")], arguments)
+    }
+
+    /// The same through a program that ends by becoming the gateway: the last word of `program` is its binary.
+    pub(crate) fn command_through(&self, program: &[&str], arguments: &[&str]) -> Command {
+        let mut command = Command::new(program[0]);
         command
+            .args(&program[1..])
             .args(arguments)
             .env_clear()
             .envs(&self.0)

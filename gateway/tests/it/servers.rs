@@ -65,6 +65,15 @@ impl Stack {
     pub(crate) fn restart(&self, service: &str) {
         harness(&["start", service, "--name", &self.name]);
     }
+
+    /// Stops its processes where they are: it keeps its connections and says nothing.
+    pub(crate) fn freeze(&self, service: &str) {
+        harness(&["freeze", service, "--name", &self.name]);
+    }
+
+    pub(crate) fn thaw(&self, service: &str) {
+        harness(&["thaw", service, "--name", &self.name]);
+    }
 }
 
 impl Drop for Stack {

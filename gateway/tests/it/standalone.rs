@@ -2,12 +2,11 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     client::{Client, Transport},
-    people::{Person, message},
+    people::{Person, contents, message},
     process::{Process, Settings},
     world::eventually,
 };
@@ -38,7 +37,7 @@ pub(crate) async fn killed_under_load(
     assert!(accepted.len() > 100, "{} accepted", accepted.len());
     let process = Process::start(&["standalone"], settings);
     let room = room.unwrap();
-    let read = async || history(&process, &alice, &room).await;
+    let read = async || contents(&alice.history(&process, &room).await);
     eventually("everything accepted is stored", Duration::from_secs(30), async || {
         let stored: HashSet<_> = read().await.into_iter().collect();
         accepted.iter().all(|content| stored.contains(content))
@@ -78,17 +77,5 @@ async fn talk(
                 answered += 1;
             }
         }
-    }
-}
-
-async fn history(process: &Process, reader: &Person, room: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut after = "00000000-0000-7000-8000-000000000000".to_owned();
-    loop {
-        let path = format!("/rooms/{room}/messages?limit=100&after={after}");
-        let page: Vec<Value> = reader.get(process, &path).await.json().await.unwrap();
-        let Some(last) = page.last() else { return all };
-        last["messageId"].as_str().unwrap().clone_into(&mut after);
-        all.extend(page.iter().map(|m| m["content"].as_str().unwrap().to_owned()));
     }
 }

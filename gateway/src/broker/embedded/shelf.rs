@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection,
+    AssertSqlSafe, Connection as _, QueryBuilder, Row as _, Sqlite, SqliteConnection, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 
@@ -35,6 +35,7 @@ pub(super) struct Head {
 #[derive(Debug)]
 pub(super) struct Shelf {
     connection: SqliteConnection,
+    options: SqliteConnectOptions,
 }
 
 impl Shelf {
@@ -52,7 +53,7 @@ impl Shelf {
         for statement in SCHEMA {
             sqlx::query(statement).execute(&mut connection).await.map_err(unavailable)?;
         }
-        Ok(Self { connection })
+        Ok(Self { connection, options })
     }
 
     pub(super) async fn head(&mut self, topic: &str) -> Result<Head, BrokerError> {
@@ -67,9 +68,23 @@ impl Shelf {
         read().map_err(unavailable)
     }
 
+    /// A full disk makes `SQLite` itself end a transaction, and sqlx then believes in one that is not there: its
+    /// connection is replaced.
+    async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, BrokerError> {
+        if self.connection.is_in_transaction() {
+            // A rollback that is still on its way is done after this.
+            self.connection.ping().await.map_err(unavailable)?;
+        }
+        if self.connection.is_in_transaction() {
+            let connection = SqliteConnection::connect_with(&self.options).await;
+            self.connection = connection.map_err(unavailable)?;
+        }
+        self.connection.begin().await.map_err(unavailable)
+    }
+
     /// One transaction: on disk when it returns. Each record comes with its offset, in order, per topic.
     pub(super) async fn append(&mut self, records: &[(i64, &Outgoing)]) -> Result<(), BrokerError> {
-        let mut transaction = self.connection.begin().await.map_err(unavailable)?;
+        let mut transaction = self.begin().await?;
         for rows in records.chunks(ROWS_MAX) {
             let mut insert = QueryBuilder::<Sqlite>::new(
                 "insert into records (topic, \"offset\", key, value, headers) ",
@@ -137,7 +152,7 @@ impl Shelf {
              on conflict (topic) do update set committed = ?2",
             "delete from records where topic = ?1 and \"offset\" < ?2",
         ];
-        let mut transaction = self.connection.begin().await.map_err(unavailable)?;
+        let mut transaction = self.begin().await?;
         for statement in &statements[..if trim { 2 } else { 1 }] {
             let query = sqlx::query(AssertSqlSafe(*statement)).bind(topic).bind(next);
             query.execute(&mut *transaction).await.map_err(unavailable)?;

@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use sqlx::{
-    AssertSqlSafe, Sqlite, SqlitePool, Transaction,
+    AssertSqlSafe, Connection as _, Sqlite, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -90,7 +90,14 @@ impl SqliteStore {
                 Ok(Self { read: write.clone(), write })
             }
             Location::File(path) => {
-                let write = one.connect_with(file(durable).filename(&path)).await?;
+                // A full disk makes SQLite itself end a transaction. sqlx then believes in one that is not there, and
+                // begins no other: such a connection is replaced.
+                let write = one
+                    .before_acquire(|connection, _| {
+                        Box::pin(async { Ok(!connection.is_in_transaction()) })
+                    })
+                    .connect_with(file(durable).filename(&path))
+                    .await?;
                 let read = SqlitePoolOptions::new()
                     .max_connections(READ_CONNECTIONS_MAX)
                     .acquire_timeout(CALL_LIMIT)
