@@ -6,7 +6,10 @@
 use std::{collections::hash_map::RandomState, hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use moka::sync::Cache;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::timeout,
+};
 
 use crate::{
     chat::{Draft, RoomId, UserId},
@@ -15,6 +18,9 @@ use crate::{
 
 /// How many (room, user) pairs can be worked on at a time; a power of two.
 const STRIPES: usize = 1_024;
+
+/// How long a socket may wait to enter while others of its stripe wait for the database.
+const STRIPE_LIMIT: Duration = Duration::from_secs(3);
 
 /// A `T` this user is allowed to act on.
 ///
@@ -100,7 +106,9 @@ impl Authoriser {
 
     /// Whether a socket of `user` may enter the room. The membership stands still while the answer is held.
     pub async fn may_enter(&self, user: UserId, room: RoomId) -> Result<Entry, AuthoriseError> {
-        let stripe = self.stripe((room, user)).await;
+        let stripe = timeout(STRIPE_LIMIT, self.stripe((room, user))).await.map_err(|_| {
+            StoreError::timed_out("others have waited for the database as long as anybody may")
+        })?;
         if !self.store.is_member(room, user).await? {
             return Err(AuthoriseError::NotAMember);
         }

@@ -147,14 +147,14 @@ fn start(role: Role, overrides: &Overrides) -> anyhow::Result<ExitCode> {
     let config = Config::load(role, config::environment(), overrides)?;
     telemetry::start_logs(&config.log_level, config.log_format).map_err(AppError::from)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let shutdown = Shutdown::default();
         stop_on_signals(&shutdown)?;
         work(&config, shutdown).await.map_err(anyhow::Error::from)
-    })?;
+    });
     // A consumer that hangs on an unreachable broker must not hold the exit.
     runtime.shutdown_background();
-    Ok(ExitCode::SUCCESS)
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 async fn work(config: &Config, shutdown: Shutdown) -> Result<(), AppError> {

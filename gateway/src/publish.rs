@@ -28,8 +28,8 @@ impl Publishing {
         let value = encode_produced(draft.user(), draft.get(), Utc::now());
         self.publisher.publish(Outgoing {
             topic: Arc::clone(&self.messages),
-            key: draft.get().room_id.to_string().into(),
-            value: value.into(),
+            key: Some(draft.get().room_id.to_string().into()),
+            value: Some(value.into()),
             headers: Vec::new(),
         })
     }
@@ -45,8 +45,8 @@ pub fn membership_record(topic: &Arc<str>, entry: &OutboxEntry) -> Outgoing {
     let OutboxEntry { room_id, user_id, change, at, .. } = *entry;
     Outgoing {
         topic: Arc::clone(topic),
-        key: room_id.to_string().into(),
-        value: encode_membership(MembershipChanged { room_id, user_id, change }, at).into(),
+        key: Some(room_id.to_string().into()),
+        value: Some(encode_membership(MembershipChanged { room_id, user_id, change }, at).into()),
         headers: Vec::new(),
     }
 }

@@ -29,8 +29,8 @@ use crate::{
 /// Between two attempts at a backend at the start.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// Records of an in-memory topic that are kept for a reader that is behind.
-const KEPT_RECORDS_MAX: usize = 100_000;
+/// What is kept of an in-memory topic for a reader that is behind, in bytes.
+const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The backends of one process.
 #[derive(Clone, Debug)]
@@ -221,7 +221,7 @@ fn log_location(data: &Data) -> LogLocation {
 
 fn embedded_topics(topics: &Topics) -> Vec<EmbeddedTopic> {
     let kept = |name: &Arc<str>, kept: Kept| EmbeddedTopic { name: Arc::clone(name), kept };
-    let in_memory = Kept::InMemory { records_max: KEPT_RECORDS_MAX };
+    let in_memory = Kept::InMemory { bytes_max: KEPT_BYTES_MAX };
     vec![
         kept(&topics.messages, Kept::UntilCommitted),
         kept(&topics.persisted, in_memory),

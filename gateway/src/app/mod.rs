@@ -9,6 +9,7 @@ use crate::{
     authenticate::{Authenticator, KeyError},
     broker::BrokerError,
     config::Config,
+    persistor::PersistorError,
     store::StoreError,
     telemetry::TelemetryError,
 };
@@ -58,6 +59,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error("the broker: {0}")]
     Broker(#[from] BrokerError),
+    #[error("the worker: {0}")]
+    Persistor(#[from] PersistorError),
     #[error("a part of the gateway stopped: {0}")]
     PartStopped(String),
 }
@@ -76,6 +79,7 @@ impl AppError {
             | Self::Telemetry(TelemetryError::Logs(_) | TelemetryError::Metrics(_))
             | Self::Store(_)
             | Self::Broker(_)
+            | Self::Persistor(_)
             | Self::PartStopped(_) => 1,
         }
     }

@@ -227,7 +227,7 @@ fn spawn_persistor(
     shutdown.tasks.spawn(async move {
         if let Err(error) = persistor.run().await {
             // Only the first failure counts: with a full channel the process stops already.
-            failing.try_send(AppError::Broker(error)).unwrap_or_default();
+            failing.try_send(error.into()).unwrap_or_default();
         }
     });
 }

@@ -20,8 +20,9 @@ pub use kafka::{KafkaBroker, KafkaSettings};
 pub struct Outgoing {
     pub topic: Arc<str>,
     /// Records with one key keep their order.
-    pub key: Bytes,
-    pub value: Bytes,
+    pub key: Option<Bytes>,
+    /// `None`: a tombstone.
+    pub value: Option<Bytes>,
     pub headers: Vec<(&'static str, Bytes)>,
 }
 
@@ -61,7 +62,7 @@ pub type Report = Pin<Box<dyn Future<Output = Result<(), BrokerError>> + Send>>;
 pub enum Patience {
     /// Reports `TimedOut` after this long; later records are not held back by it.
     Limited(Duration),
-    /// Never: the log has no gap. Only `ProducerFailed` ends the wait.
+    /// Never: the log has no gap. A record fails only when the producer does, or when it is refused.
     Unlimited,
 }
 
@@ -71,6 +72,20 @@ pub trait Publisher: Debug + Send + Sync {
     /// Queues without waiting: the order of the calls is the order in the log (for one key).
     /// Fails at once when the queue is full. Dropping the report does not withdraw the record.
     fn publish(&self, record: Outgoing) -> Result<Report, BrokerError>;
+    /// Queues many, all in one producer: no later one overtakes an earlier one of the same key. Stops at the first one
+    /// that cannot be queued now; a refused one is skipped. Returns the outcome of each that was tried.
+    fn publish_all(&self, records: &[Outgoing]) -> Vec<Result<Report, BrokerError>> {
+        let mut reports = Vec::with_capacity(records.len());
+        for record in records {
+            let report = self.publish(record.clone());
+            let goes_on = matches!(report, Ok(_) | Err(BrokerError::Refused(_)));
+            reports.push(report);
+            if !goes_on {
+                break;
+            }
+        }
+        reports
+    }
     /// Waits until nothing is queued or in flight any more, at most `limit`. Returns whether that was reached.
     async fn flush(&self, limit: Duration) -> bool;
 }
@@ -130,8 +145,15 @@ pub trait Group: Debug + Send {
 /// The part of a group membership that partitions share.
 #[async_trait]
 pub trait Committer: Debug + Send + Sync {
-    /// Notes that everything of the partition below `next` is finished. Fails when the partition is not ours.
+    /// Notes that everything of the partition below `next` is finished, and waits until the broker has that. Fails
+    /// when the partition is not ours.
     async fn commit(&self, partition: i32, next: i64) -> Result<(), BrokerError>;
+    /// The same without waiting: a later commit makes up for one that fails.
+    fn commit_later(&self, partition: i32, next: i64);
+    /// Delivers no more records of the partition, beside a few that are on their way, until `resume`.
+    async fn pause(&self, partition: i32);
+    /// Delivers again, from the first record that was not delivered.
+    async fn resume(&self, partition: i32);
     /// Leaves the group: revokes what is assigned (as an event), then ends `Group::next` with `None`.
     fn leave(&self);
     /// How many records of the assigned partitions are not committed yet, per partition.

@@ -103,22 +103,15 @@ pub struct Message {
     pub created_at: DateTime<Utc>,
 }
 
-/// Makes `count` ids that rise, lie above `newest`, and carry the time `now` where that is later.
-///
-/// A worker whose clock is behind the one before it goes on just above `newest`, so an id stays a cursor.
-pub fn message_ids_after(
-    newest: Option<MessageId>,
-    now: DateTime<Utc>,
-    count: usize,
-) -> Vec<MessageId> {
-    let mut floor = newest.map_or(0, |id| id.0.as_u128());
-    (0..count)
-        .map(|_| {
-            let fresh = Uuid::new_v7(timestamp(now)).as_u128();
-            floor = if fresh > floor { fresh } else { successor(floor) };
-            MessageId(Uuid::from_u128(floor))
-        })
-        .collect()
+impl MessageId {
+    /// Makes an id that lies above `newest` and carries the time `now` where that is later.
+    ///
+    /// A worker whose clock is behind the one before it goes on just above `newest`, so an id stays a cursor.
+    pub fn after(newest: Option<Self>, now: DateTime<Utc>) -> Self {
+        let floor = newest.map_or(0, |id| id.0.as_u128());
+        let fresh = Uuid::new_v7(timestamp(now)).as_u128();
+        Self(Uuid::from_u128(if fresh > floor { fresh } else { successor(floor) }))
+    }
 }
 
 fn timestamp(now: DateTime<Utc>) -> Timestamp {
@@ -162,9 +155,9 @@ mod tests {
     #[test]
     fn ids_rise_above_the_newest_even_when_the_clock_is_behind() {
         let now = Utc::now();
-        let ahead = message_ids_after(None, now + chrono::Duration::hours(1), 1)[0];
-        let ids = message_ids_after(Some(ahead), now, 1_000);
-        assert!(ahead < ids[0]);
+        let ahead = MessageId::after(None, now + chrono::Duration::hours(1));
+        let next = |id: &MessageId| Some(MessageId::after(Some(*id), now));
+        let ids: Vec<_> = std::iter::successors(Some(ahead), next).take(1_000).collect();
         assert!(ids.is_sorted_by(|a, b| a < b));
         assert!(ids.iter().all(|id| id.0.get_version_num() == 7));
         assert!(ids.iter().all(|id| id.0.get_variant() == uuid::Variant::RFC4122));

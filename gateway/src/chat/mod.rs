@@ -7,9 +7,7 @@ mod message;
 mod room;
 
 pub use ids::{ClientMsgId, IdError, MessageId, RoomId, SocketId, UserId};
-pub use message::{
-    CONTENT_UTF16_UNITS_MAX, Content, ContentError, Draft, Message, MessageKind, message_ids_after,
-};
+pub use message::{CONTENT_UTF16_UNITS_MAX, Content, ContentError, Draft, Message, MessageKind};
 pub use room::{Change, Member, ROOM_NAME_CHARS_MAX, Room, RoomName, RoomNameError};
 
 /// Somebody whose token was accepted.

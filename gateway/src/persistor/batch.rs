@@ -6,15 +6,22 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 
 use crate::{
     broker::Incoming,
-    chat::{Message, MessageId, RoomId, message_ids_after},
+    chat::{Message, MessageId, RoomId},
     protocol::records::{Produced, RecordError, decode_produced},
     store::StoredMessage,
 };
 
-/// A batch, read: messages with their offsets, and what is none.
+/// A record that is a message.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) record: Incoming,
+    pub(super) produced: Produced,
+}
+
+/// A batch, read: what is a message, and what is none.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
-    pub(super) produced: Vec<(i64, Produced)>,
+    pub(super) accepted: Vec<Accepted>,
     pub(super) unreadable: Vec<(Incoming, RecordError)>,
 }
 
@@ -22,7 +29,7 @@ pub(super) fn decode(records: Vec<Incoming>) -> Decoded {
     let mut decoded = Decoded::default();
     for record in records {
         match decode_produced(record.value.as_deref()) {
-            Ok(produced) => decoded.produced.push((record.offset, produced)),
+            Ok(produced) => decoded.accepted.push(Accepted { record, produced }),
             Err(error) => decoded.unreadable.push((record, error)),
         }
     }
@@ -30,24 +37,24 @@ pub(super) fn decode(records: Vec<Incoming>) -> Decoded {
 }
 
 /// Rooms of a batch, each once.
-pub(super) fn rooms(produced: &[(i64, Produced)]) -> Vec<RoomId> {
-    let rooms: HashSet<_> = produced.iter().map(|(_, produced)| produced.draft.room_id).collect();
+pub(super) fn rooms(accepted: &[Accepted]) -> Vec<RoomId> {
+    let rooms: HashSet<_> = accepted.iter().map(|one| one.produced.draft.room_id).collect();
     rooms.into_iter().collect()
 }
 
 /// The rows to insert, in the order of the batch: ids rise within each room, above its `newest`.
 pub(super) fn messages(
-    produced: &[(i64, Produced)],
+    accepted: &[Accepted],
     newest: &HashMap<RoomId, MessageId>,
     now: DateTime<Utc>,
 ) -> Vec<Message> {
     let created_at = now.trunc_subsecs(3);
     let mut newest = newest.clone();
-    produced
+    accepted
         .iter()
-        .map(|(_, Produced { sender_id, draft })| {
+        .map(|Accepted { produced: Produced { sender_id, draft }, .. }| {
             let before = newest.get(&draft.room_id).copied();
-            let id = message_ids_after(before, now, 1)[0];
+            let id = MessageId::after(before, now);
             newest.insert(draft.room_id, id);
             Message {
                 id,
@@ -100,9 +107,10 @@ mod tests {
     use super::*;
     use crate::chat::{ClientMsgId, Content, Draft, MessageKind, UserId};
 
-    fn produced(room: u128, n: u128) -> Produced {
+    fn accepted(room: u128, n: u128) -> Accepted {
         let uuid = |n: u128| Uuid::from_u128(0x8000_0000_0000_0000 | n);
-        Produced {
+        let record = Incoming { partition: 0, offset: 0, key: None, value: None };
+        let produced = Produced {
             sender_id: UserId(uuid(1)),
             draft: Draft {
                 room_id: RoomId(uuid(room)),
@@ -110,12 +118,12 @@ mod tests {
                 kind: MessageKind::Text,
                 content: Content::new("hi".to_owned()).unwrap(),
             },
-        }
+        };
+        Accepted { record, produced }
     }
 
     fn stored(n: u128, is_new: bool) -> StoredMessage {
-        let batch = [(0, produced(1, n))];
-        let mut message = messages(&batch, &HashMap::new(), Utc::now()).remove(0);
+        let mut message = messages(&[accepted(1, n)], &HashMap::new(), Utc::now()).remove(0);
         message.id = MessageId(Uuid::from_u128(n));
         StoredMessage { message, is_new }
     }
@@ -126,9 +134,9 @@ mod tests {
 
     #[test]
     fn ids_rise_within_each_room_from_its_newest_on() {
-        let batch: Vec<_> = (0..6).map(|n| (0, produced(u128::from(n % 2 == 0), 10 + n))).collect();
-        let ahead = message_ids_after(None, Utc::now() + chrono::Duration::hours(1), 1)[0];
-        let room = batch[0].1.draft.room_id;
+        let batch: Vec<_> = (0..6).map(|n| accepted(u128::from(n % 2 == 0), 10 + n)).collect();
+        let ahead = MessageId::after(None, Utc::now() + chrono::Duration::hours(1));
+        let room = batch[0].produced.draft.room_id;
         let rows = messages(&batch, &HashMap::from([(room, ahead)]), Utc::now());
         let of_room: Vec<_> = rows.iter().filter(|row| row.room_id == room).map(|r| r.id).collect();
         assert!(ahead < of_room[0] && of_room.is_sorted_by(|a, b| a < b));

@@ -11,9 +11,15 @@ mod publish;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
+
+use futures_util::FutureExt as _;
 
 use tokio::{
     sync::{mpsc, oneshot},
@@ -27,11 +33,15 @@ use crate::{
     shutdown::Shutdown,
     store::Store,
 };
-use partition::Partition;
+use partition::{End, Partition};
 use publish::Ordered;
 
-/// Batches of one partition that wait while one is being stored.
-const WAITING_BATCHES_MAX: usize = 2;
+/// Deliveries of one partition that wait while one is being stored: at so many it is paused, at so few it goes on.
+const PAUSE_AT: usize = 8;
+const RESUME_AT: usize = 2;
+
+/// What is still on its way when a partition is paused fits in as well.
+const WAITING_MAX: usize = PAUSE_AT + 64;
 
 /// Between two attempts at a backend that is away: first and longest wait.
 const RETRY_MIN: Duration = Duration::from_millis(50);
@@ -54,13 +64,24 @@ pub struct Persistor {
 /// A partition's task, as long as the partition is ours.
 struct Running {
     records: mpsc::Sender<Vec<Incoming>>,
+    is_paused: Arc<AtomicBool>,
     revoked: CancellationToken,
     ended: oneshot::Receiver<()>,
 }
 
+/// Why the persistor stopped on its own.
+#[derive(Debug, thiserror::Error)]
+pub enum PersistorError {
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// Starting again begins where the database stands.
+    #[error("the worker of partition {partition} cannot go on ({reason}): the process starts anew")]
+    PartitionEnded { partition: i32, reason: &'static str },
+}
+
 impl Persistor {
     /// Joins the group and works until the process drains; returns when every partition is given back.
-    pub async fn run(self) -> Result<(), BrokerError> {
+    pub async fn run(self) -> Result<(), PersistorError> {
         let publisher = Ordered::new(self.broker.publisher(Patience::Unlimited)?);
         let mut group = self.broker.group(&self.topics.messages, &self.group).await?;
         let committer = group.committer();
@@ -73,21 +94,24 @@ impl Persistor {
 
         let mut running = HashMap::new();
         let mut is_leaving = false;
-        loop {
+        let (failing, mut failed) = mpsc::channel(1);
+        let outcome = loop {
             let event = tokio::select! {
                 () = self.shutdown.requested.cancelled(), if !is_leaving => {
                     is_leaving = true;
                     committer.leave();
                     continue;
                 }
+                Some(failure) = failed.recv() => break Err(failure),
                 event = group.next() => event,
             };
             match event {
-                None => break,
+                None => break Ok(()),
                 Some(GroupEvent::Assigned { partitions, start }) => {
                     stop(&mut running, None).await;
-                    let starts =
-                        self.assign(&partitions, &publisher, &committer, &mut running).await;
+                    let starts = self
+                        .assign(&partitions, &publisher, &committer, &failing, &mut running)
+                        .await;
                     if start.send(starts).is_err() {
                         tracing::debug!("the assignment was withdrawn before it was answered");
                     }
@@ -99,12 +123,12 @@ impl Persistor {
                     }
                 }
                 Some(GroupEvent::Records { partition, records }) => {
-                    self.hand_over(&running, partition, records).await;
+                    hand_over(&running, &*committer, partition, records).await;
                 }
             }
-        }
+        };
         stop(&mut running, None).await;
-        Ok(())
+        outcome
     }
 
     /// Reads the positions and starts a task per partition; says where to begin in each.
@@ -113,14 +137,15 @@ impl Persistor {
         partitions: &[Assigned],
         publisher: &Ordered,
         committer: &Arc<dyn Committer>,
+        failing: &mpsc::Sender<PersistorError>,
         running: &mut HashMap<i32, Running>,
     ) -> BTreeMap<i32, Start> {
         let mut starts = BTreeMap::new();
         for Assigned { partition, committed } in partitions.iter().copied() {
             let Some(position) = self.position(partition).await else { break };
             starts.insert(partition, start_of(committed, position));
-            let (sender, records) = mpsc::channel(WAITING_BATCHES_MAX);
-            let revoked = CancellationToken::new();
+            let (sender, records) = mpsc::channel(WAITING_MAX);
+            let (revoked, is_paused) = (CancellationToken::new(), Arc::<AtomicBool>::default());
             let (ending, ended) = oneshot::channel();
             let task = Partition {
                 persistor: self.clone(),
@@ -128,14 +153,26 @@ impl Persistor {
                 committer: Arc::clone(committer),
                 number: partition,
                 position,
+                finished: None,
+                is_paused: Arc::clone(&is_paused),
                 revoked: revoked.clone(),
             };
+            let failing = failing.clone();
             // Ends when the partition is revoked.
             self.shutdown.tasks.spawn(async move {
-                task.run(records).await;
+                let reason = match AssertUnwindSafe(task.run(records)).catch_unwind().await {
+                    Ok(End::Revoked) => None,
+                    Ok(End::WentBack) => Some("the database has forgotten what it had stored"),
+                    Err(_) => Some("it panicked"),
+                };
+                if let Some(reason) = reason {
+                    // Only the first failure counts: with a full channel the persistor stops already.
+                    let failure = PersistorError::PartitionEnded { partition, reason };
+                    failing.try_send(failure).unwrap_or_default();
+                }
                 drop(ending);
             });
-            running.insert(partition, Running { records: sender, revoked, ended });
+            running.insert(partition, Running { records: sender, is_paused, revoked, ended });
             tracing::info!(
                 kafka.partition = partition,
                 kafka.committed = committed,
@@ -164,24 +201,27 @@ impl Persistor {
             }
         }
     }
+}
 
-    async fn hand_over(
-        &self,
-        running: &HashMap<i32, Running>,
-        partition: i32,
-        records: Vec<Incoming>,
-    ) {
-        let Some(task) = running.get(&partition) else { return };
-        // While draining nothing more is begun: what is not committed stays in the log.
-        tokio::select! {
-            biased;
-            () = self.shutdown.requested.cancelled() => {}
-            sent = task.records.send(records) => {
-                if sent.is_err() {
-                    tracing::error!(kafka.partition = partition, "the task of partition {partition} ended early");
-                }
-            }
-        }
+/// Never waits for the database: a rebalance that comes meanwhile would wait with it.
+async fn hand_over(
+    running: &HashMap<i32, Running>,
+    committer: &dyn Committer,
+    partition: i32,
+    records: Vec<Incoming>,
+) {
+    let Some(task) = running.get(&partition) else {
+        tracing::error!(
+            kafka.partition = partition,
+            "got records of partition {partition}, which is not ours"
+        );
+        return;
+    };
+    // The task has failed when this does, and that is reported: what it did not commit comes again.
+    task.records.send(records).await.unwrap_or_default();
+    let waiting = task.records.max_capacity() - task.records.capacity();
+    if waiting >= PAUSE_AT && !task.is_paused.swap(true, Ordering::AcqRel) {
+        committer.pause(partition).await;
     }
 }
 
@@ -211,13 +251,19 @@ async fn stop(running: &mut HashMap<i32, Running>, partitions: Option<&[i32]>) {
 }
 
 async fn measure_lag(committer: Arc<dyn Committer>) {
+    let gauge = |partition: i32| metrics::gauge!("persistor_lag_records", "partition" => partition.to_string());
+    let mut before = BTreeMap::new();
     loop {
         sleep(LAG_EVERY).await;
-        for (partition, lag) in committer.lag().await {
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-            metrics::gauge!("persistor_lag_records", "partition" => partition.to_string())
-                .set(lag as f64);
+        let lags = committer.lag().await;
+        for partition in before.keys().filter(|partition| !lags.contains_key(partition)) {
+            gauge(*partition).set(0.0); // Another worker's now.
         }
+        for (partition, lag) in &lags {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+            gauge(*partition).set(*lag as f64);
+        }
+        before = lags;
     }
 }
 

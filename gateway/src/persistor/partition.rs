@@ -1,22 +1,37 @@
 //! One partition, as long as it is ours: batch after batch into the database, then into the log.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chrono::Utc;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Backoff, Persistor,
-    batch::{self, Decoded, Outcome},
+    Backoff, Persistor, RESUME_AT,
+    batch::{self, Accepted, Decoded, Outcome},
     publish::Ordered,
 };
 use crate::{
-    broker::{BrokerError, Committer, Incoming, Outgoing},
-    protocol::records::{Produced, RecordError, encode_persisted},
+    broker::{Committer, Incoming, Outgoing},
+    protocol::records::encode_persisted,
     store::{Batch, Persisted, StoreError},
 };
+
+/// How long the last commit of a partition may take.
+const COMMIT_LIMIT: Duration = Duration::from_secs(2);
+
+/// Attempts at a whole batch before its halves are tried.
+const WHOLE_ATTEMPTS: u64 = 3;
 
 /// Under load the offset is committed this often; when nothing waits, at once.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
@@ -28,91 +43,116 @@ pub(super) struct Partition {
     pub(super) number: i32,
     /// The position in the database as far as this task knows.
     pub(super) position: Option<i64>,
+    /// The offset after what is stored and published, once something is.
+    pub(super) finished: Option<i64>,
+    /// Set by whoever paused the partition because too much waits here.
+    pub(super) is_paused: Arc<AtomicBool>,
     pub(super) revoked: CancellationToken,
 }
 
-/// The partition was taken away in the middle: what is not finished, its next owner does again.
-struct Revoked;
+/// Why a partition's task ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The partition was taken away: what is not finished, its next owner does again.
+    Revoked,
+    /// The database went back behind what this task has stored there. Only a new start reads what it forgot.
+    WentBack,
+}
 
 /// Why a batch was not stored.
 enum Refusal {
-    Revoked,
+    End(End),
     /// The database refuses a message of it.
     Rejected(StoreError),
+    /// The database does not manage it in time; perhaps it manages less.
+    TooSlow,
+}
+
+impl From<End> for Refusal {
+    fn from(end: End) -> Self {
+        Self::End(end)
+    }
 }
 
 impl Partition {
-    /// Works until the partition is revoked.
-    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Vec<Incoming>>) {
-        let mut committed_at = Instant::now();
-        let mut uncommitted = None;
+    /// Works until the partition is revoked, or cannot go on.
+    pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Vec<Incoming>>) -> End {
+        let (mut committed, mut committed_at) = (None, Instant::now());
         let revoked = self.revoked.clone();
-        loop {
+        let end = loop {
             let records = tokio::select! {
                 biased;
-                () = revoked.cancelled() => break,
+                () = revoked.cancelled() => break End::Revoked,
                 records = waiting.recv() => records,
             };
-            let Some(records) = records else { break };
-            if let Ok(next) = self.process(records).await {
-                uncommitted = Some(next);
-            } else {
-                break;
+            let Some(records) = records else { break End::Revoked };
+            if let Err(end) = self.process(records).await {
+                break end;
             }
-            if waiting.is_empty() || committed_at.elapsed() >= COMMIT_EVERY {
-                self.commit(uncommitted.take()).await;
-                committed_at = Instant::now();
+            if waiting.len() <= RESUME_AT {
+                self.resume().await;
             }
+            if let Some(next) = self.finished.filter(|next| committed != Some(*next))
+                && (waiting.is_empty() || committed_at.elapsed() >= COMMIT_EVERY)
+            {
+                self.committer.commit_later(self.number, next);
+                (committed, committed_at) = (Some(next), Instant::now());
+            }
+        };
+        if end == End::Revoked {
+            self.commit().await;
         }
-        self.commit(uncommitted).await;
+        end
     }
 
-    /// Stores and publishes `records`. Returns the offset after them.
-    async fn process(&mut self, mut records: Vec<Incoming>) -> Result<i64, Revoked> {
+    /// Has records delivered again if they were paused while many waited.
+    async fn resume(&self) {
+        if self.is_paused.swap(false, Ordering::AcqRel) {
+            self.committer.resume(self.number).await;
+        }
+    }
+
+    /// Stores and publishes `records`.
+    async fn process(&mut self, mut records: Vec<Incoming>) -> Result<(), End> {
         let batch_max = self.persistor.settings.batch_records_max;
-        let mut next = self.position.unwrap_or_default();
-        while !records.is_empty() {
+        loop {
             let rest = records.split_off(batch_max.min(records.len()));
-            if let Some(last) = records.last() {
-                next = last.offset + 1;
-            }
-            let Decoded { produced, unreadable } = batch::decode(records);
+            let Some(next) = records.last().map(|last| last.offset + 1) else { return Ok(()) };
+            let Decoded { accepted, unreadable } = batch::decode(records);
             for (record, error) in unreadable {
-                self.bury(&record, &error).await;
+                self.bury(&record, &error.to_string()).await?;
             }
-            self.store_and_publish(&produced, next).await?;
+            self.store_and_publish(&accepted, next).await?;
+            self.finished = Some(next);
             records = rest;
         }
-        Ok(next)
     }
 
-    async fn store_and_publish(
-        &mut self,
-        produced: &[(i64, Produced)],
-        next: i64,
-    ) -> Result<(), Revoked> {
+    async fn store_and_publish(&mut self, accepted: &[Accepted], next: i64) -> Result<(), End> {
         let started = Instant::now();
-        let outcome = match self.store(produced, next).await {
+        let outcome = match self.store(accepted, next).await {
             Ok(outcome) => outcome,
-            Err(Refusal::Revoked) => return Err(Revoked),
-            Err(Refusal::Rejected(error)) if produced.len() <= 1 => {
-                if let [(offset, produced)] = produced {
-                    self.bury_rejected(*offset, produced, &error).await;
+            Err(Refusal::End(end)) => return Err(end),
+            Err(Refusal::Rejected(error)) if accepted.len() <= 1 => {
+                if let [Accepted { record, .. }] = accepted {
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    let reason = format!("{error}: {}", source.unwrap_or_default());
+                    self.bury(record, &reason).await?;
                 }
                 let next = self.position.map_or(next, |position| position.max(next));
                 return self.skip_to(next).await;
             }
-            // One of them is poisoned: halves, until it stands alone.
-            Err(Refusal::Rejected(_)) => {
-                let (first, second) = produced.split_at(produced.len() / 2);
-                let middle = second.first().map_or(next, |(offset, _)| *offset);
+            // One of them is poisoned, or they are too many: halves, until it stands alone.
+            Err(Refusal::Rejected(_) | Refusal::TooSlow) => {
+                let (first, second) = accepted.split_at(accepted.len() / 2);
+                let middle = second.first().map_or(next, |one| one.record.offset);
                 Box::pin(self.store_and_publish(first, middle)).await?;
                 return Box::pin(self.store_and_publish(second, next)).await;
             }
         };
         metrics::histogram!("persist_seconds").record(started.elapsed());
         metrics::counter!("messages_persisted_total").increment(outcome.new as u64);
-        let repeats = produced.len() - outcome.new.min(produced.len());
+        let repeats = accepted.len() - outcome.new.min(accepted.len());
         metrics::counter!("messages_repeated_total").increment(repeats as u64);
         if outcome.began_anew {
             tracing::warn!(
@@ -129,55 +169,64 @@ impl Partition {
             .iter()
             .map(|message| Outgoing {
                 topic: Arc::clone(&self.persistor.topics.persisted),
-                key: Bytes::from(message.room_id.to_string()),
-                value: encode_persisted(message).into(),
+                key: Some(message.room_id.to_string().into()),
+                value: Some(encode_persisted(message).into()),
                 headers: Vec::new(),
             })
             .collect();
-        if let Err(error) = self.publisher.publish(&records).await {
+        for (_, reason) in self.publish(&records).await? {
             // The limits of a message are far below those of a record: a topic's setting must have been cut.
-            tracing::error!(%error, "the broker refuses stored messages, clients find them in the history: {error}");
+            tracing::error!(
+                "the broker refuses a stored message, clients find it in the history: {reason}"
+            );
         }
         Ok(())
     }
 
     /// One transaction, tried until the database is there. The position moves to `next`, never back.
-    async fn store(&mut self, produced: &[(i64, Produced)], next: i64) -> Result<Outcome, Refusal> {
+    async fn store(&mut self, accepted: &[Accepted], next: i64) -> Result<Outcome, Refusal> {
         let mut backoff = Backoff::new("messages to be stored");
-        loop {
+        for attempt in 1_u64.. {
             let position = self.position;
-            match self.try_store(produced, position.map_or(next, |p| p.max(next))).await {
+            match self.try_store(accepted, position.map_or(next, |p| p.max(next))).await {
                 Ok(Some(outcome)) => {
                     backoff.succeeded();
                     return Ok(outcome);
                 }
                 // Somebody was quicker, or our own commit went through before its connection broke.
-                Ok(None) => self.read_position().await.map_err(|Revoked| Refusal::Revoked)?,
+                Ok(None) => self.read_position().await?,
                 Err(error @ (StoreError::Rejected(_) | StoreError::Corrupt(_))) => {
                     return Err(Refusal::Rejected(error));
                 }
                 Err(error @ StoreError::Unavailable(_)) => {
-                    tokio::select! {
-                        () = backoff.failed(&error) => {}
-                        () = self.revoked.cancelled() => return Err(Refusal::Revoked),
+                    self.wait(&mut backoff, &error).await?;
+                    if attempt >= WHOLE_ATTEMPTS && accepted.len() > 1 {
+                        return Err(Refusal::TooSlow);
                     }
                 }
             }
             if self.revoked.is_cancelled() {
-                return Err(Refusal::Revoked);
+                break;
             }
         }
+        Err(End::Revoked.into())
+    }
+
+    /// Waits before the next attempt, unless the partition is taken away.
+    async fn wait(&self, backoff: &mut Backoff, error: &StoreError) -> Result<(), End> {
+        let waited = self.revoked.run_until_cancelled(backoff.failed(error)).await;
+        waited.ok_or(End::Revoked)
     }
 
     /// `None`: the position is another one.
     async fn try_store(
         &mut self,
-        produced: &[(i64, Produced)],
+        accepted: &[Accepted],
         next: i64,
     ) -> Result<Option<Outcome>, StoreError> {
         let Persistor { store, topics, .. } = &self.persistor;
-        let newest = store.newest_ids(&batch::rooms(produced)).await?;
-        let messages = batch::messages(produced, &newest, Utc::now());
+        let newest = store.newest_ids(&batch::rooms(accepted)).await?;
+        let messages = batch::messages(accepted, &newest, Utc::now());
         let (partition, expected) = (self.number, self.position);
         let batch =
             Batch { topic: &topics.messages, partition, expected, next, messages: &messages };
@@ -185,33 +234,28 @@ impl Partition {
             Persisted::PositionMoved => Ok(None),
             Persisted::Stored(stored) => {
                 self.position = Some(next);
-                let offsets = produced.iter().map(|(offset, _)| *offset);
+                let offsets = accepted.iter().map(|one| one.record.offset);
                 Ok(Some(batch::outcome(offsets, stored, expected)))
             }
         }
     }
 
     /// Sets the position to `next`, in whichever direction.
-    async fn skip_to(&mut self, next: i64) -> Result<(), Revoked> {
+    async fn skip_to(&mut self, next: i64) -> Result<(), End> {
         let mut backoff = Backoff::new("positions to be set");
-        loop {
+        while !self.revoked.is_cancelled() {
             match self.try_store(&[], next).await {
                 Ok(Some(_)) => return Ok(()),
                 Ok(None) => self.read_position().await?,
-                Err(error) => {
-                    tokio::select! {
-                        () = backoff.failed(&error) => {}
-                        () = self.revoked.cancelled() => return Err(Revoked),
-                    }
-                }
-            }
-            if self.revoked.is_cancelled() {
-                return Err(Revoked);
+                Err(error) => self.wait(&mut backoff, &error).await?,
             }
         }
+        Err(End::Revoked)
     }
 
-    async fn read_position(&mut self) -> Result<(), Revoked> {
+    /// Reads the position anew. One that went back means a database that has forgotten what it had stored: a failover to
+    /// a replica that lagged, a backup that was restored.
+    async fn read_position(&mut self) -> Result<(), End> {
         let mut backoff = Backoff::new("positions to be read");
         let topic = &self.persistor.topics.messages;
         loop {
@@ -223,54 +267,39 @@ impl Partition {
                         "the position of partition {} is another one: the batch is split anew",
                         self.number
                     );
+                    if position < self.position {
+                        return Err(End::WentBack);
+                    }
                     self.position = position;
                     return Ok(());
                 }
-                Err(error) => {
-                    tokio::select! {
-                        () = backoff.failed(&error) => {}
-                        () = self.revoked.cancelled() => return Err(Revoked),
-                    }
-                }
+                Err(error) => self.wait(&mut backoff, &error).await?,
             }
         }
     }
 
-    async fn commit(&self, next: Option<i64>) {
-        let Some(next) = next else { return };
-        if let Err(error) = self.committer.commit(self.number, next).await {
-            // Not lost: what is stored and published is recognised when it comes again.
-            tracing::warn!(
-                %error,
-                kafka.partition = self.number,
-                kafka.offset = next,
-                "could not commit partition {}: {error}",
-                self.number
-            );
+    /// Publishes until the partition is taken away; its next owner publishes again.
+    async fn publish(&self, records: &[Outgoing]) -> Result<Vec<(usize, String)>, End> {
+        let published = self.revoked.run_until_cancelled(self.publisher.publish(records)).await;
+        published.ok_or(End::Revoked)
+    }
+
+    /// Commits what is finished before the partition goes to somebody else, who would do it again otherwise.
+    async fn commit(&self) {
+        let Some(next) = self.finished else { return };
+        let commit = timeout(COMMIT_LIMIT, self.committer.commit(self.number, next)).await;
+        if let Ok(Err(error)) = commit {
+            tracing::debug!(%error, "partition {} goes without a last commit: {error}", self.number);
         }
     }
 
-    /// Publishes a record that is no message to the dead letters.
-    async fn bury(&self, record: &Incoming, error: &RecordError) {
-        let key = record.key.clone().unwrap_or_default();
-        self.dead_letter(record.offset, key, record.value.clone(), &error.to_string()).await;
-    }
-
-    /// Publishes a message that the database refuses to the dead letters, encoded anew.
-    async fn bury_rejected(&self, offset: i64, produced: &Produced, error: &StoreError) {
-        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        let Produced { sender_id, draft } = produced;
-        let value = crate::protocol::records::encode_produced(*sender_id, draft, Utc::now());
-        let key = Bytes::from(draft.room_id.to_string());
-        self.dead_letter(offset, key, Some(value.into()), &format!("{error}: {source}")).await;
-    }
-
-    async fn dead_letter(&self, offset: i64, key: Bytes, value: Option<Bytes>, reason: &str) {
+    /// Publishes a record that cannot be stored, as it is, to the dead letters.
+    async fn bury(&self, record: &Incoming, reason: &str) -> Result<(), End> {
         let Persistor { topics, .. } = &self.persistor;
         metrics::counter!("dead_letters_total").increment(1);
         tracing::error!(
             kafka.partition = self.number,
-            kafka.offset = offset,
+            kafka.offset = record.offset,
             "a record cannot be stored, it goes to {}: {reason}",
             topics.dead_letters
         );
@@ -278,18 +307,18 @@ impl Partition {
             ("reason", Bytes::from(reason.to_owned())),
             ("topic", Bytes::from(topics.messages.to_string())),
             ("partition", Bytes::from(self.number.to_string())),
-            ("offset", Bytes::from(offset.to_string())),
+            ("offset", Bytes::from(record.offset.to_string())),
         ];
         let topic = Arc::clone(&topics.dead_letters);
-        let mut letter = Outgoing { topic, key, value: value.unwrap_or_default(), headers };
-        if let Err(BrokerError::Refused(refusal)) =
-            self.publisher.publish(std::slice::from_ref(&letter)).await
-        {
-            letter.value = Bytes::new();
-            letter.headers.push(("value-left-out", Bytes::from(refusal)));
-            if let Err(error) = self.publisher.publish(&[letter]).await {
-                tracing::error!(%error, kafka.offset = offset, "a dead letter was refused: {error}");
+        let (key, value) = (record.key.clone(), record.value.clone());
+        let mut letter = Outgoing { topic, key, value, headers };
+        if let [(_, refusal)] = &self.publish(std::slice::from_ref(&letter)).await?[..] {
+            letter.value = None;
+            letter.headers.push(("value-left-out", Bytes::from(refusal.clone())));
+            for (_, reason) in self.publish(&[letter]).await? {
+                tracing::error!(kafka.offset = record.offset, "a dead letter is refused: {reason}");
             }
         }
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use redis::{
     io::tcp::TcpSettings,
 };
 use serde::{Deserialize, Serialize};
+use socket2::TcpKeepalive;
 use tokio::time::{Instant, timeout};
 
 use super::{Command, Entry, Lease, Presence, PresenceError};
@@ -56,8 +57,14 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
 end
 return 0";
 
+/// What Redis says of a key that holds no hash.
+const WRONG_TYPE: &str = "WRONGTYPE";
+
 /// Before the server id in the key of a lease.
 const LEASE_PREFIX: &str = "presence:server:";
+
+/// A connection that says nothing for so many call timeouts is given up.
+const SILENCES_MAX: u32 = 3;
 
 /// How Redis is reached.
 #[derive(Clone)]
@@ -103,7 +110,13 @@ impl RedisPresence {
     /// Needs no Redis to be reachable: connects at the first call, and again after a failed one.
     pub fn new(settings: RedisSettings) -> Result<Self, PresenceError> {
         let info = settings.url.as_str().into_connection_info().map_err(unavailable)?;
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        // A Redis whose machine is gone answers nothing, not even with a reset: without these a connection to it
+        // would live for a quarter of an hour.
+        let keepalive = TcpKeepalive::new().with_time(settings.timeout * SILENCES_MAX);
+        let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+        #[cfg(target_os = "linux")]
+        let tcp = tcp.set_user_timeout(settings.timeout * SILENCES_MAX);
+        let info = info.set_tcp_settings(tcp);
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(settings.timeout))
             .set_response_timeout(Some(settings.timeout))
@@ -143,11 +156,11 @@ impl RedisPresence {
         match command {
             Command::Connect { user, entry } => self.add_set(pipeline, *user, entry),
             Command::Heartbeat { user, entry } => {
-                pipeline.cmd("HEXISTS").arg(user_key(*user)).arg(&entry.socket_id.0).ignore();
+                pipeline.cmd("HEXISTS").arg(user_key(*user)).arg(&entry.socket_id.0);
                 self.add_set(pipeline, *user, entry);
             }
             Command::Disconnect { user, socket_id } => {
-                pipeline.cmd("HDEL").arg(user_key(*user)).arg(&socket_id.0).ignore();
+                pipeline.cmd("HDEL").arg(user_key(*user)).arg(&socket_id.0);
             }
         }
     }
@@ -159,9 +172,9 @@ impl RedisPresence {
             connected_at: format_time(entry.connected_at),
         };
         let value = serde_json::to_string(&value).expect("a struct of strings always serializes");
-        pipeline.cmd("HSET").arg(&key).arg(&entry.socket_id.0).arg(value).ignore();
-        pipeline.cmd("EXPIRE").arg(&key).arg(self.settings.ttl.as_secs()).ignore();
-        pipeline.cmd("EVAL").arg(KEEP_LIVE).arg(1).arg(key).arg(LEASE_PREFIX).ignore();
+        pipeline.cmd("HSET").arg(&key).arg(&entry.socket_id.0).arg(value);
+        pipeline.cmd("EXPIRE").arg(&key).arg(self.settings.ttl.as_secs());
+        pipeline.cmd("EVAL").arg(KEEP_LIVE).arg(1).arg(key).arg(LEASE_PREFIX);
     }
 
     fn lease_ms(&self) -> String {
@@ -173,10 +186,20 @@ impl RedisPresence {
 impl Presence for RedisPresence {
     async fn apply(&self, commands: &[Command]) -> Result<(), PresenceError> {
         let mut pipeline = Pipeline::new();
+        pipeline.ignore_errors();
         for command in commands {
             self.add(&mut pipeline, command);
         }
-        self.call(async |connection| pipeline.query_async(connection).await).await
+        let results: Vec<RedisResult<redis::Value>> =
+            self.call(async |connection| pipeline.query_async(connection).await).await?;
+        for error in results.into_iter().filter_map(Result::err) {
+            if error.code() != Some(WRONG_TYPE) {
+                return Err(unavailable(error));
+            }
+            // Somebody else's key under our name: repeating the command is useless, and the others are done.
+            tracing::error!(%error, "a key of presence holds something else: {error}");
+        }
+        Ok(())
     }
 
     async fn sockets(&self, user: UserId) -> Result<Vec<Entry>, PresenceError> {

@@ -3,7 +3,11 @@
 //! Callers never wait: they note what is to be done, at most one thing per socket. What fails is kept and done when
 //! Redis is back; then every live socket is registered again, for Redis may have come back empty.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use parking_lot::Mutex;
@@ -39,6 +43,8 @@ type Key = (UserId, SocketId);
 /// What is to be done for a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pending {
+    /// A connect that was never tried: Redis has not heard of the socket.
+    First,
     Connect,
     Heartbeat,
     /// Nothing else is issued for the socket after this.
@@ -50,7 +56,7 @@ struct State {
     live: HashMap<Key, DateTime<Utc>>,
     /// Bounded by the sockets that live or that ended since Redis was last there.
     pending: HashMap<Key, Pending>,
-    in_flight: usize,
+    in_flight: HashSet<Key>,
 }
 
 /// Notes what happens to sockets; a task writes it down. Clones share both.
@@ -98,8 +104,11 @@ impl Registrar {
         let connected_at = connected_at.trunc_subsecs(3).max(self.shared.started_at);
         let key = (user, socket);
         let mut state = self.shared.state.lock();
-        state.live.insert(key.clone(), connected_at);
-        state.pending.insert(key, Pending::Connect);
+        let was_live = state.live.insert(key.clone(), connected_at).is_some();
+        // A `Disconnect` that is still to be done is not forgotten: who replaces it is not the first.
+        let is_first =
+            !was_live && !state.pending.contains_key(&key) && !state.in_flight.contains(&key);
+        state.pending.insert(key, if is_first { Pending::First } else { Pending::Connect });
         drop(state);
         self.shared.noted.notify_one();
     }
@@ -120,7 +129,12 @@ impl Registrar {
         let key = (user, socket.clone());
         let mut state = self.shared.state.lock();
         if state.live.remove(&key).is_some() {
-            state.pending.insert(key, Pending::Disconnect);
+            // In an outage sockets come and go: those that Redis never heard of are not worth remembering.
+            if state.pending.get(&key) == Some(&Pending::First) {
+                state.pending.remove(&key);
+            } else {
+                state.pending.insert(key, Pending::Disconnect);
+            }
         }
         drop(state);
         self.shared.noted.notify_one();
@@ -153,7 +167,7 @@ impl Registrar {
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.in_flight == 0
+        self.pending.is_empty() && self.in_flight.is_empty()
     }
 
     /// Takes out what fits into a pipeline.
@@ -163,13 +177,14 @@ impl State {
             .into_iter()
             .filter_map(|key| self.pending.remove(&key).map(|pending| (key, pending)))
             .collect();
-        self.in_flight = batch.len();
+        self.in_flight = batch.iter().map(|(key, _)| key.clone()).collect();
         batch
     }
 
     /// Puts back what was not done, unless something newer is to be done for the socket.
     fn put_back(&mut self, batch: Vec<(Key, Pending)>) {
-        for (key, pending) in batch {
+        for (key, tried) in batch {
+            let pending = if tried == Pending::First { Pending::Connect } else { tried };
             let newer = self.pending.entry(key).or_insert(pending);
             if (*newer, pending) == (Pending::Heartbeat, Pending::Connect) {
                 *newer = Pending::Connect;
@@ -191,7 +206,7 @@ impl State {
             connected_at: *connected_at,
         };
         match pending {
-            Pending::Connect => {
+            Pending::First | Pending::Connect => {
                 let entry = self.live.get(key).map(entry)?;
                 Some(Command::Connect { user, entry })
             }
@@ -215,15 +230,17 @@ async fn run(shared: Arc<Shared>) {
         if Instant::now() >= renew_at {
             renew_at = Instant::now() + shared.renew(&mut is_down).await;
         }
-        if !is_down && let Err(error) = shared.write_all().await {
+        if !is_down && let Err(error) = shared.write(renew_at).await {
             went_down(&mut is_down, &error);
             renew_at = Instant::now() + RETRY;
         }
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("presence_pending").set(shared.state.lock().pending.len() as f64);
+        let is_behind = !is_down && !shared.state.lock().pending.is_empty();
         tokio::select! {
-            () = sleep_until(renew_at) => {}
-            () = shared.noted.notified(), if !is_down => {}
+            () = sleep_until(renew_at), if !is_behind => {}
+            () = shared.noted.notified(), if !is_down && !is_behind => {}
+            () = std::future::ready(()), if is_behind => {}
         }
     }
 }
@@ -250,7 +267,8 @@ impl Shared {
         }
     }
 
-    async fn write_all(&self) -> Result<(), PresenceError> {
+    /// Writes until nothing is pending, or until the lease is to be renewed: the commands may never end.
+    async fn write(&self, renew_at: Instant) -> Result<(), PresenceError> {
         loop {
             let (batch, commands) = {
                 let mut state = self.state.lock();
@@ -266,10 +284,14 @@ impl Shared {
             }
             let result = self.presence.apply(&commands).await;
             let mut state = self.state.lock();
-            state.in_flight = 0;
+            state.in_flight.clear();
             if let Err(error) = result {
                 state.put_back(batch);
                 return Err(error);
+            }
+            drop(state);
+            if Instant::now() >= renew_at {
+                return Ok(());
             }
         }
     }

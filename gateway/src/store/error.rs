@@ -45,6 +45,11 @@ pub enum OpenError {
 }
 
 impl StoreError {
+    /// `Unavailable`, for a wait that took too long.
+    pub fn timed_out(reason: impl Into<String>) -> Self {
+        Self::Unavailable(io::Error::new(io::ErrorKind::TimedOut, reason.into()).into())
+    }
+
     /// Stable word for metrics.
     pub fn code(&self) -> &'static str {
         match self {
@@ -112,8 +117,8 @@ pub(super) async fn bounded<T>(
     work: impl Future<Output = Result<T, StoreError>> + Send,
 ) -> Result<T, StoreError> {
     let outcome = timeout(limit, work).await.unwrap_or_else(|_| {
-        let reason = format!("no answer to `{call}` within {} ms", limit.as_millis());
-        Err(StoreError::Unavailable(io::Error::new(io::ErrorKind::TimedOut, reason).into()))
+        let limit = limit.as_millis();
+        Err(StoreError::timed_out(format!("no answer to `{call}` within {limit} ms")))
     });
     if let Err(error) = &outcome {
         metrics::counter!("store_errors_total", "call" => call, "error" => error.code())

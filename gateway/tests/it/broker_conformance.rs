@@ -41,7 +41,7 @@ fn kafka_settings(brokers: &str) -> KafkaSettings {
 
 fn embedded_settings(location: Location, log: &Arc<str>, news: &Arc<str>) -> EmbeddedSettings {
     let topic = |name: &Arc<str>, kept| EmbeddedTopic { name: Arc::clone(name), kept };
-    let in_memory = Kept::InMemory { records_max: 100_000 };
+    let in_memory = Kept::InMemory { bytes_max: 64 * 1024 * 1024 };
     EmbeddedSettings {
         location,
         durable: true,
@@ -82,8 +82,8 @@ async fn cases() -> Vec<Case> {
 fn record(topic: &Arc<str>, key: &str, value: impl std::fmt::Display) -> Outgoing {
     Outgoing {
         topic: Arc::clone(topic),
-        key: Bytes::from(key.to_owned()),
-        value: Bytes::from(value.to_string()),
+        key: Some(Bytes::from(key.to_owned())),
+        value: Some(Bytes::from(value.to_string())),
         headers: vec![("why", Bytes::from_static(b"because"))],
     }
 }

@@ -2,15 +2,25 @@
 
 use std::time::Duration;
 
-use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext, types::RDKafkaRespErr};
+use rdkafka::{
+    mocking::MockCluster,
+    producer::DefaultProducerContext,
+    types::{RDKafkaApiKey, RDKafkaRespErr},
+};
+use tokio::time::sleep;
 
 use crate::{
     load::Load,
-    process::Settings,
+    process::{Process, Settings},
     world::{World, eventually, isolated},
 };
 
 const PARTITIONS: i32 = 4;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// In the test cluster a fetch that waits is not woken by a record: this is librdkafka's default.
+const FETCH_WAIT: Duration = Duration::from_millis(500);
 
 /// A gateway and a worker on a cluster that can be told to fail.
 async fn on_a_cluster_to_break() -> (MockCluster<'static, DefaultProducerContext>, World) {
@@ -25,20 +35,38 @@ async fn on_a_cluster_to_break() -> (MockCluster<'static, DefaultProducerContext
     (cluster, world)
 }
 
+/// Has the next produce request refused in a way after which a producer is useless.
+fn fail_next(cluster: &MockCluster<'static, DefaultProducerContext>) {
+    let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
+}
+
+fn has_failed(process: &Process) -> bool {
+    process.log().contains("the Kafka producer failed for good")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_producer_that_fails_for_good_is_replaced_and_nothing_accepted_is_lost() {
     let (cluster, world) = on_a_cluster_to_break().await;
     let load = Load::start(&world, 2, 2).await;
     load.hears_more(50).await;
-    let has_failed = |log: &str| log.contains("the Kafka producer failed for good");
-    // The next request to come meets the error: that of the gateway's producer or that of the worker's.
-    eventually("both have lost a producer", Duration::from_mins(1), async || {
-        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
-        cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[error]);
-        load.hears_more(20).await;
-        has_failed(&world.gateway().log()) && has_failed(&world.workers[0].log())
+    // The next request to come meets the error. Of the gateway, which sends most of them:
+    fail_next(&cluster);
+    eventually("the gateway has lost a producer", LIMIT, async || has_failed(world.gateway()))
+        .await;
+    load.hears_more(20).await;
+    // Of the worker, which goes on with what is in the log while the gateway stands still:
+    eventually("the worker has lost a producer", LIMIT, async || {
+        load.hears_more(1).await;
+        world.gateway().signal("STOP");
+        fail_next(&cluster);
+        sleep(FETCH_WAIT * 2).await;
+        cluster.clear_request_errors(RDKafkaApiKey::Produce);
+        world.gateway().signal("CONT");
+        has_failed(&world.workers[0])
     })
     .await;
+    load.hears_more(20).await;
     let (accepted, refused) = load.finish(&world).await;
     assert!(accepted > 0 && refused > 0, "{accepted} accepted, {refused} refused");
 }

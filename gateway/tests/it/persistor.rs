@@ -171,6 +171,46 @@ async fn a_recreated_topic_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_back_under_a_running_worker_gets_back_what_it_had_forgotten() {
+    let mut world = World::real(1, 1, Settings::new()).await;
+    let alice = Person::new();
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut client = world.connect(Transport::WebSocket, &alice).await;
+    client.join(&room).await;
+    let backup = |database: String| async move {
+        let mut database = PgConnection::connect(&database).await.unwrap();
+        for table in ["messages", "positions"] {
+            let copy = format!("create table backup_{table} as select * from {table}");
+            database.execute(sqlx::AssertSqlSafe(copy)).await.unwrap();
+        }
+        database
+    };
+    for n in 0..10 {
+        say(&mut client, &room, &n.to_string()).await;
+    }
+    eventually("ten", LIMIT, async || history(&world, &alice, &room).await.len() == 10).await;
+    let mut database = backup(world.settings.get("DATABASE_URL")).await;
+    for n in 10..20 {
+        say(&mut client, &room, &n.to_string()).await;
+    }
+    eventually("twenty", LIMIT, async || history(&world, &alice, &room).await.len() == 20).await;
+    // As a failover to a replica that lags: in one moment.
+    let restore = "begin; truncate messages; insert into messages select * from backup_messages; \
+                   truncate positions; insert into positions select * from backup_positions; commit";
+    database.execute(restore).await.unwrap();
+    say(&mut client, &room, "20").await;
+    // Its supervisor starts the worker anew.
+    assert_eq!(world.workers[0].wait().code(), Some(1), "{}", world.workers[0].log());
+    world.workers.clear();
+    world.add_worker();
+    let expect: Vec<_> = (0..=20).map(|n| n.to_string()).collect();
+    eventually("all there again, in order", LIMIT, async || {
+        history(&world, &alice, &room).await == expect
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restored_older_database_gets_back_what_it_had_forgotten() {
     let mut world = World::real(1, 1, Settings::new()).await;
     let alice = Person::new();

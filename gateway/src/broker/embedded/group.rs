@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -43,6 +43,7 @@ impl EmbeddedGroup {
             topic,
             jobs,
             leaving: CancellationToken::new(),
+            paused: watch::Sender::new(false),
             is_ours: AtomicBool::new(false),
         };
         Self { step: Step::Joining, committer: Arc::new(committer) }
@@ -52,7 +53,7 @@ impl EmbeddedGroup {
 #[async_trait]
 impl Group for EmbeddedGroup {
     async fn next(&mut self) -> Option<GroupEvent> {
-        let EmbeddedCommitter { topic, jobs, leaving, is_ours } = &*self.committer;
+        let EmbeddedCommitter { topic, jobs, leaving, paused, is_ours } = &*self.committer;
         loop {
             match &mut self.step {
                 Step::Joining => {
@@ -73,21 +74,27 @@ impl Group for EmbeddedGroup {
                     };
                 }
                 Step::Reading(from) => {
+                    let read = async {
+                        // An error: the sender is gone, and with it whoever could resume.
+                        paused.subscribe().wait_for(|is_paused| !is_paused).await.ok();
+                        read(topic, jobs, *from).await
+                    };
                     let records = tokio::select! {
                         () = leaving.cancelled() => {
                             let (done, let_go) = oneshot::channel();
                             self.step = Step::Revoked(let_go);
                             return Some(GroupEvent::Revoked { partitions: vec![PARTITION], done });
                         }
-                        records = read(topic, jobs, *from) => records,
+                        records = read => records,
                     };
-                    // Trimmed is what was committed: the oldest record there is comes next.
-                    let Some(records) = records else {
-                        *from = topic.end();
-                        continue;
-                    };
-                    *from = records.last().map_or(*from, |record| record.offset + 1);
-                    return Some(GroupEvent::Records { partition: PARTITION, records });
+                    match records {
+                        Ok(records) => {
+                            *from = records.last().map_or(*from, |record| record.offset + 1);
+                            return Some(GroupEvent::Records { partition: PARTITION, records });
+                        }
+                        // Trimmed is what was committed: the oldest record there is comes next.
+                        Err(oldest) => *from = oldest,
+                    }
                 }
                 Step::Revoked(let_go) => {
                     // An error means the same: the worker has let go.
@@ -110,6 +117,7 @@ struct EmbeddedCommitter {
     topic: Arc<Topic>,
     jobs: mpsc::Sender<Job>,
     leaving: CancellationToken,
+    paused: watch::Sender<bool>,
     is_ours: AtomicBool,
 }
 
@@ -122,6 +130,22 @@ impl Committer for EmbeddedCommitter {
         self.topic.set_committed(next);
         let job = Job::Commit { topic: Arc::clone(&self.topic), next };
         self.jobs.send(job).await.map_err(|_| super::stopped())
+    }
+
+    fn commit_later(&self, _partition: i32, next: i64) {
+        self.topic.set_committed(next);
+        // With a full queue the next one makes up for it.
+        self.jobs
+            .try_send(Job::Commit { topic: Arc::clone(&self.topic), next })
+            .unwrap_or_default();
+    }
+
+    async fn pause(&self, _partition: i32) {
+        self.paused.send_replace(true);
+    }
+
+    async fn resume(&self, _partition: i32) {
+        self.paused.send_replace(false);
     }
 
     fn leave(&self) {

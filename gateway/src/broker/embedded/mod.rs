@@ -40,8 +40,8 @@ pub enum Location {
 pub enum Kept {
     /// On disk until the group has committed them.
     UntilCommitted,
-    /// The newest ones in memory. Gone with the process.
-    InMemory { records_max: usize },
+    /// The newest ones in memory, up to so many bytes. Gone with the process.
+    InMemory { bytes_max: usize },
     /// On disk, for people to look at.
     Forever,
 }
@@ -172,7 +172,7 @@ struct EmbeddedTail {
 #[async_trait]
 impl Tail for EmbeddedTail {
     async fn next(&mut self) -> TailEvent {
-        let Some(records) = topic::read(&self.topic, &self.jobs, self.next).await else {
+        let Ok(records) = topic::read(&self.topic, &self.jobs, self.next).await else {
             self.next = self.topic.end();
             return TailEvent::Gap { partition: PARTITION };
         };

@@ -92,8 +92,8 @@ impl Shelf {
             insert.push_values(rows, |mut row, (offset, record)| {
                 row.push_bind(&*record.topic)
                     .push_bind(offset)
-                    .push_bind(&record.key[..])
-                    .push_bind(&record.value[..])
+                    .push_bind(record.key.as_deref().unwrap_or_default())
+                    .push_bind(record.value.as_deref().unwrap_or_default())
                     .push_bind(headers(record));
             });
             insert.build().execute(&mut *transaction).await.map_err(unavailable)?;

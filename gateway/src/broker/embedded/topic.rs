@@ -15,8 +15,11 @@ use crate::broker::Incoming;
 /// Records handed to a reader at a time.
 pub(super) const BATCH_RECORDS_MAX: usize = 500;
 
-/// Records of a topic on disk that are also kept in memory, for readers that keep up.
-const RECENT_RECORDS_MAX: usize = 10_000;
+/// Bytes of a topic on disk that are also kept in memory, for readers that keep up.
+const RECENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a record costs beside its key and its value, roughly.
+const RECORD_BYTES: usize = 160;
 
 /// Between two attempts to read a disk that fails.
 const READ_RETRY: Duration = Duration::from_millis(200);
@@ -35,6 +38,7 @@ struct State {
     end: i64,
     /// The newest records, without a gap up to `end`.
     recent: VecDeque<Incoming>,
+    recent_bytes: usize,
     committed: Option<i64>,
 }
 
@@ -43,14 +47,14 @@ enum Found {
     Records(Vec<Incoming>),
     /// Nothing yet.
     End,
-    /// Not in memory any more.
-    Older,
+    /// Not in memory any more; that begins here.
+    Older(i64),
 }
 
 impl Topic {
     pub(super) fn new(name: Arc<str>, kept: Kept, head: Head) -> Self {
         let Head { end, committed } = head;
-        let state = State { end, recent: VecDeque::new(), committed };
+        let state = State { end, recent: VecDeque::new(), recent_bytes: 0, committed };
         Self { name, kept, state: Mutex::new(state), grown: Notify::new() }
     }
 
@@ -67,20 +71,24 @@ impl Topic {
     }
 
     /// Makes records visible that are safe where they have to be. Only one caller at a time per topic on disk.
-    pub(super) fn append(&self, records: Vec<(Bytes, Bytes)>) {
-        let records_max = match self.kept {
-            Kept::InMemory { records_max } => records_max,
-            Kept::UntilCommitted | Kept::Forever => RECENT_RECORDS_MAX,
+    pub(super) fn append(&self, records: Vec<(Option<Bytes>, Option<Bytes>)>) {
+        let bytes_max = match self.kept {
+            Kept::InMemory { bytes_max } => bytes_max,
+            Kept::UntilCommitted | Kept::Forever => RECENT_BYTES_MAX,
         };
         let mut state = self.state.lock();
         for (key, value) in records {
             let offset = state.end;
             state.end += 1;
-            let (key, value) = (Some(key), Some(value));
-            state.recent.push_back(Incoming { partition: PARTITION, offset, key, value });
+            let record = Incoming { partition: PARTITION, offset, key, value };
+            state.recent_bytes += bytes(&record);
+            state.recent.push_back(record);
         }
-        let surplus = state.recent.len().saturating_sub(records_max);
-        state.recent.drain(..surplus);
+        while state.recent_bytes > bytes_max
+            && let Some(oldest) = state.recent.pop_front()
+        {
+            state.recent_bytes -= bytes(&oldest);
+        }
         drop(state);
         self.grown.notify_waiters();
     }
@@ -96,27 +104,33 @@ impl Topic {
                 let records = state.recent.iter().skip(skip).take(BATCH_RECORDS_MAX).cloned();
                 Found::Records(records.collect())
             }
-            Err(_) => Found::Older,
+            Err(_) => Found::Older(first),
         }
     }
 }
 
-/// The records from `from` on, waiting for the first one; `None` if the topic no longer has it.
+fn bytes(record: &Incoming) -> usize {
+    let length = |part: &Option<Bytes>| part.as_ref().map_or(0, Bytes::len);
+    RECORD_BYTES + length(&record.key) + length(&record.value)
+}
+
+/// The records from `from` on, waiting for the first one; if the topic no longer has it, the oldest offset that it
+/// may still have.
 pub(super) async fn read(
     topic: &Arc<Topic>,
     jobs: &mpsc::Sender<Job>,
     from: i64,
-) -> Option<Vec<Incoming>> {
+) -> Result<Vec<Incoming>, i64> {
     loop {
         let grown = topic.grown.notified();
         tokio::pin!(grown);
         grown.as_mut().enable(); // Before looking: nothing appended after the look is missed.
         match topic.find(from) {
-            Found::Records(records) => return Some(records),
+            Found::Records(records) => return Ok(records),
             Found::End => grown.await,
-            Found::Older => {
+            Found::Older(first) => {
                 if let Kept::InMemory { .. } = topic.kept {
-                    return None;
+                    return Err(first);
                 }
                 let (reply, records) = oneshot::channel();
                 let job = Job::Read { topic: Arc::clone(topic), from, reply };
@@ -124,7 +138,8 @@ pub(super) async fn read(
                     std::future::pending::<()>().await; // The process is ending.
                 }
                 match records.await {
-                    Ok(records) => return records,
+                    Ok(records) if records.is_empty() => return Err(first),
+                    Ok(records) => return Ok(records),
                     // The disk could not be read, which is logged: nothing may be skipped for that.
                     Err(_) => sleep(READ_RETRY).await,
                 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -34,7 +34,8 @@ pub(super) enum Job {
     Read {
         topic: Arc<Topic>,
         from: i64,
-        reply: oneshot::Sender<Option<Vec<Incoming>>>,
+        /// Empty: nothing on disk from there on.
+        reply: oneshot::Sender<Vec<Incoming>>,
     },
     /// Note that everything below `next` is finished. It may be noted late: after a crash it is finished again.
     Commit {
@@ -52,6 +53,8 @@ type Append = (Arc<Topic>, Outgoing, oneshot::Sender<Result<(), BrokerError>>);
 /// Commits that are not on disk yet, and how far each topic is trimmed.
 #[derive(Default)]
 struct Commits {
+    /// When those that are pending are to be written.
+    due: Option<Instant>,
     pending: HashMap<Arc<str>, (Arc<Topic>, i64)>,
     trimmed: HashMap<Arc<str>, i64>,
 }
@@ -61,20 +64,18 @@ pub(super) async fn run(mut shelf: Shelf, mut jobs: mpsc::Receiver<Job>) {
     let mut commits = Commits::default();
     let mut waiting = Vec::new();
     loop {
-        let received = if commits.pending.is_empty() {
-            jobs.recv_many(&mut waiting, GROUP_RECORDS_MAX).await
-        } else {
-            let received = timeout(COMMIT_DELAY, jobs.recv_many(&mut waiting, GROUP_RECORDS_MAX));
-            let Ok(received) = received.await else {
-                commits.write(&mut shelf).await;
-                continue;
-            };
-            received
+        let received = jobs.recv_many(&mut waiting, GROUP_RECORDS_MAX);
+        let received = match commits.due {
+            None => Ok(received.await),
+            Some(due) => timeout_at(due, received).await,
         };
-        if received == 0 {
+        if received == Ok(0) {
             break;
         }
         work(&mut shelf, &mut commits, waiting.drain(..)).await;
+        if commits.due.is_some_and(|due| due <= Instant::now()) {
+            commits.write(&mut shelf).await;
+        }
     }
     commits.write(&mut shelf).await;
 }
@@ -87,13 +88,15 @@ async fn work(shelf: &mut Shelf, commits: &mut Commits, jobs: impl Iterator<Item
             Job::Append { topic, record, report } => appends.push((topic, record, report)),
             Job::Flush { done } => flushes.push(done),
             Job::Commit { topic, next } => {
+                commits.due.get_or_insert_with(|| Instant::now() + COMMIT_DELAY);
                 commits.pending.insert(Arc::clone(&topic.name), (topic, next));
             }
             Job::Read { topic, from, reply } => {
                 match shelf.read(&topic.name, from, BATCH_RECORDS_MAX).await {
-                    // The reader may have gone. Without records the topic has them no more.
-                    Ok(records) => drop(reply.send(Some(records).filter(|it| !it.is_empty()))),
-                    Err(error) => tracing::error!(%error, "cannot read {}: {error}", topic.name),
+                    // The reader may have gone.
+                    Ok(records) => drop(reply.send(records)),
+                    // It asks again, soon and often.
+                    Err(error) => tracing::debug!(%error, "cannot read {}: {error}", topic.name),
                 }
             }
         }
@@ -121,7 +124,7 @@ async fn append(shelf: &mut Shelf, appends: Vec<Append>) {
         tracing::error!(%error, "cannot append {} records: {error}", records.len());
     }
     drop(records);
-    let mut visible = HashMap::<Arc<str>, (Arc<Topic>, Vec<(Bytes, Bytes)>)>::new();
+    let mut visible = HashMap::<Arc<str>, (Arc<Topic>, Vec<(Option<Bytes>, Option<Bytes>)>)>::new();
     let mut reports = Vec::with_capacity(appends.len());
     for (topic, record, report) in appends {
         let name = Arc::clone(&topic.name);
@@ -145,6 +148,7 @@ async fn append(shelf: &mut Shelf, appends: Vec<Append>) {
 
 impl Commits {
     async fn write(&mut self, disk: &mut Shelf) {
+        self.due = None;
         for (name, (topic, next)) in std::mem::take(&mut self.pending) {
             let trimmed = self.trimmed.entry(name).or_insert(0);
             let trim = next - *trimmed >= TRIM_RECORDS;

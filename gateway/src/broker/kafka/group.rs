@@ -23,8 +23,7 @@ use rdkafka::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    KafkaSettings, REQUEST_TIMEOUT, blocking, broker_error, log,
-    tail::{SharedConsumer, incoming},
+    Complaints, KafkaSettings, REQUEST_TIMEOUT, blocking, broker_error, log, tail::incoming,
 };
 use crate::broker::{Assigned, BrokerError, Committer, Group, GroupEvent, Incoming, Start};
 
@@ -40,9 +39,13 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long leaving may take.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
-/// A member that does not poll for so long loses its partitions. Above every outage of the database that should
-/// be waited out: until then it keeps them, and nobody could store their records anyway.
-const MAX_POLL_INTERVAL: Duration = Duration::from_hours(12);
+/// A member that does not poll for so long loses its partitions: only one that hangs does not, for records that cannot
+/// be stored do not hold the polling up. The coordinator waits as long for members that a rebalance calls back.
+const MAX_POLL_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Between two questions for committed offsets while the coordinator is away: first and longest wait.
+const ASK_AGAIN_MIN: Duration = Duration::from_millis(50);
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct KafkaGroup {
@@ -59,12 +62,13 @@ struct Membership {
     /// Set by the callback: what was fetched before is of an assignment that has ended.
     is_rebalanced: AtomicBool,
     is_leaving: AtomicBool,
+    complaints: Complaints,
 }
 
 #[derive(Clone)]
 struct Context(Arc<Membership>);
 
-type Consumer = SharedConsumer<Context>;
+type Consumer = BaseConsumer<Context>;
 
 impl KafkaGroup {
     pub(super) fn join(
@@ -78,8 +82,9 @@ impl KafkaGroup {
             assigned: Mutex::default(),
             is_rebalanced: AtomicBool::new(false),
             is_leaving: AtomicBool::new(false),
+            complaints: Complaints::default(),
         });
-        let consumer: BaseConsumer<Context> = settings
+        let consumer: Consumer = settings
             .client_config()
             .set("group.id", group)
             .set("enable.auto.commit", "false")
@@ -120,10 +125,7 @@ impl Group for KafkaGroup {
 
 fn run(consumer: &Consumer, membership: &Membership) {
     while !membership.is_leaving.load(Ordering::Acquire) && !membership.events.is_closed() {
-        let records = poll(consumer);
-        if membership.is_rebalanced.swap(false, Ordering::AcqRel) {
-            continue; // They come again, from where the new assignment begins.
-        }
+        let records = poll(consumer, membership);
         for (partition, records) in records {
             let event = GroupEvent::Records { partition, records };
             if membership.events.blocking_send(Some(event)).is_err() {
@@ -142,7 +144,8 @@ fn run(consumer: &Consumer, membership: &Membership) {
     }
 }
 
-fn poll(consumer: &Consumer) -> BTreeMap<i32, Vec<Incoming>> {
+/// What has come, up to a batch. What came before a rebalance comes again, from where the new assignment begins.
+fn poll(consumer: &Consumer, membership: &Membership) -> BTreeMap<i32, Vec<Incoming>> {
     let mut records = BTreeMap::<i32, Vec<Incoming>>::new();
     let mut wait = POLL;
     for _ in 0..BATCH_RECORDS_MAX {
@@ -151,9 +154,14 @@ fn poll(consumer: &Consumer) -> BTreeMap<i32, Vec<Incoming>> {
             Some(Ok(message)) => {
                 records.entry(message.partition()).or_default().push(incoming(&message));
             }
-            Some(Err(error)) => tracing::debug!(%error, "reading as a group: {error}"),
+            Some(Err(error)) => {
+                membership.complaints.note(&error, &format!("reading as a group: {error}"));
+            }
         }
         wait = Duration::ZERO;
+    }
+    if membership.is_rebalanced.swap(false, Ordering::AcqRel) {
+        records.clear();
     }
     records
 }
@@ -164,11 +172,18 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, "kafka: {reason}");
+        self.0.complaints.note(&error, reason);
     }
 }
 
 impl ConsumerContext for Context {
+    fn commit_callback(&self, result: Result<(), KafkaError>, _offsets: &TopicPartitionList) {
+        if let Err(error) = result {
+            // Not lost: what is stored and published is recognised when it comes again.
+            tracing::warn!(%error, "could not commit offsets: {error}");
+        }
+    }
+
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -225,6 +240,7 @@ impl Membership {
         consumer: &BaseConsumer<Context>,
         list: &TopicPartitionList,
     ) -> Result<BTreeMap<i32, Option<i64>>, KafkaError> {
+        let mut wait = ASK_AGAIN_MIN;
         loop {
             match consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT) {
                 Ok(committed) => {
@@ -240,7 +256,13 @@ impl Membership {
                         .collect());
                 }
                 Err(error) if self.is_leaving.load(Ordering::Acquire) => return Err(error),
-                Err(error) => tracing::warn!(%error, "asking again for committed offsets: {error}"),
+                Err(error) => {
+                    if wait == ASK_AGAIN_MIN {
+                        tracing::warn!(%error, "asking again for committed offsets: {error}");
+                    }
+                    thread::sleep(wait);
+                    wait = (wait * 2).min(ASK_AGAIN_MAX);
+                }
             }
         }
     }
@@ -259,7 +281,7 @@ impl Membership {
 
 struct KafkaCommitter {
     /// Weak: the consumer ends with its thread, not with whoever forgot a handle.
-    consumer: Weak<BaseConsumer<Context>>,
+    consumer: Weak<Consumer>,
     membership: Arc<Membership>,
     topic: String,
 }
@@ -267,6 +289,21 @@ struct KafkaCommitter {
 impl std::fmt::Debug for KafkaCommitter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KafkaCommitter").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl KafkaCommitter {
+    async fn set_paused(&self, partition: i32, is_paused: bool) {
+        let Some(consumer) = self.consumer.upgrade() else { return };
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition);
+        let set = blocking(move || {
+            let set = if is_paused { consumer.pause(&list) } else { consumer.resume(&list) };
+            set.map_err(|error| broker_error(&error))
+        });
+        if let Err(error) = set.await {
+            tracing::debug!(%error, "partition {partition} is not ours any more: {error}");
+        }
     }
 }
 
@@ -290,6 +327,30 @@ impl Committer for KafkaCommitter {
             *committed = Some(next);
         }
         Ok(())
+    }
+
+    fn commit_later(&self, partition: i32, next: i64) {
+        let Some(consumer) = self.consumer.upgrade() else { return };
+        if let Some(committed) = self.membership.assigned.lock().get_mut(&partition) {
+            *committed = Some(next);
+        } else {
+            return;
+        }
+        let mut list = TopicPartitionList::new();
+        let committed = list
+            .add_partition_offset(&self.topic, partition, Offset::Offset(next))
+            .and_then(|()| consumer.commit(&list, CommitMode::Async));
+        if let Err(error) = committed {
+            tracing::debug!(%error, "the next commit makes up for this one: {error}");
+        }
+    }
+
+    async fn pause(&self, partition: i32) {
+        self.set_paused(partition, true).await;
+    }
+
+    async fn resume(&self, partition: i32) {
+        self.set_paused(partition, false).await;
     }
 
     fn leave(&self) {

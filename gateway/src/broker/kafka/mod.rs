@@ -11,9 +11,9 @@ mod topics;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, ClientContext,
-    client::DefaultClientContext,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -23,6 +23,9 @@ use super::{Broker, BrokerError, Group, Patience, Publisher, Tail, TopicSpec};
 
 /// Longest wait for metadata, watermarks and the like.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often the same complaint is repeated in the log.
+const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// How Kafka is reached.
 #[derive(Clone)]
@@ -135,7 +138,7 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 /// Logs and nothing else.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Quiet;
+pub(super) struct Quiet(Arc<Complaints>);
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -143,6 +146,41 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.0.note(&error, reason);
+    }
+}
+
+/// Errors that do not heal by waiting are told to the operator, each now and then; the others to those who look closely.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(Mutex<Vec<(RDKafkaErrorCode, Instant)>>);
+
+impl Complaints {
+    pub(super) fn note(&self, error: &KafkaError, reason: &str) {
+        use RDKafkaErrorCode as Code;
+        let code = error.rdkafka_error_code();
+        let needs_somebody = matches!(
+            code,
+            Some(
+                Code::Authentication
+                    | Code::SaslAuthenticationFailed
+                    | Code::SSL
+                    | Code::TopicAuthorizationFailed
+                    | Code::GroupAuthorizationFailed
+                    | Code::ClusterAuthorizationFailed
+                    | Code::Resolve
+                    | Code::UnknownTopicOrPartition
+                    | Code::UnknownTopic
+            )
+        );
+        if let Some(code) = code.filter(|_| needs_somebody) {
+            let mut told = self.0.lock();
+            told.retain(|(_, at)| at.elapsed() < COMPLAIN_EVERY);
+            if !told.iter().any(|(told, _)| *told == code) {
+                told.push((code, Instant::now()));
+                tracing::warn!(%error, "Kafka refuses us: {reason}");
+                return;
+            }
+        }
         tracing::debug!(%error, "kafka: {reason}");
     }
 }
@@ -161,7 +199,6 @@ fn broker_error(error: &KafkaError) -> BrokerError {
             | Code::InvalidMessageSize
             | Code::InvalidRecord
             | Code::InvalidTopic
-            | Code::TopicAuthorizationFailed
             | Code::InvalidPartitions
             | Code::InvalidReplicationFactor
             | Code::InvalidConfig
@@ -180,6 +217,3 @@ async fn blocking<T: Send + 'static>(
         Err(error) => Err(BrokerError::Unavailable(error.to_string())),
     }
 }
-
-/// What only some clients need.
-type PlainContext = DefaultClientContext;

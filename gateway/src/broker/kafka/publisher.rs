@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 use rdkafka::{
     ClientConfig,
+    error::KafkaError,
     message::{Header, OwnedHeaders},
-    producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig},
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _, PurgeConfig},
 };
 
 use super::{KafkaSettings, Quiet, broker_error};
@@ -50,6 +51,25 @@ impl KafkaPublisher {
         Ok(Self { config, current: Arc::new(RwLock::new(producer)) })
     }
 
+    /// What becomes of a record that was queued, or was not.
+    fn report(&self, queued: Result<DeliveryFuture, KafkaError>) -> Result<Report, BrokerError> {
+        let delivery = queued.map_err(|error| {
+            self.replace_if_failed();
+            broker_error(&error)
+        })?;
+        let publisher = self.clone();
+        Ok(Box::pin(async move {
+            match delivery.await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err((error, _))) => {
+                    publisher.replace_if_failed();
+                    Err(broker_error(&error))
+                }
+                Err(_) => Err(BrokerError::ProducerFailed("the producer is gone".to_owned())),
+            }
+        }))
+    }
+
     /// Puts a new producer in the place of one that has failed for good. What that one still held, fails.
     fn replace_if_failed(&self) {
         if self.current.read().client().fatal_error().is_none() {
@@ -72,38 +92,46 @@ impl KafkaPublisher {
 }
 
 fn create(config: &ClientConfig) -> Result<Producer, BrokerError> {
-    config.create_with_context(Quiet).map_err(|error| BrokerError::Refused(error.to_string()))
+    config
+        .create_with_context(Quiet::default())
+        .map_err(|error| BrokerError::Refused(error.to_string()))
+}
+
+/// Hands a record to librdkafka, which copies it.
+fn queue(producer: &Producer, record: &Outgoing) -> Result<DeliveryFuture, KafkaError> {
+    let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(&value[..]) })
+    });
+    let mut outgoing = FutureRecord::<[u8], [u8]>::to(&record.topic).headers(headers);
+    outgoing.key = record.key.as_deref();
+    outgoing.payload = record.value.as_deref();
+    producer.send_result(outgoing).map_err(|(error, _)| error)
 }
 
 #[async_trait]
 impl Publisher for KafkaPublisher {
     fn publish(&self, record: Outgoing) -> Result<Report, BrokerError> {
-        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(Header { key, value: Some(&value[..]) })
-        });
-        let outgoing = FutureRecord::to(&record.topic)
-            .key(&record.key[..])
-            .payload(&record.value[..])
-            .headers(headers);
-        let queued = self.current.read().send_result(outgoing).map_err(|(error, _)| error);
-        let delivery = match queued {
-            Ok(delivery) => delivery,
-            Err(error) => {
-                self.replace_if_failed();
-                return Err(broker_error(&error));
+        let queued = queue(&self.current.read(), &record);
+        self.report(queued)
+    }
+
+    fn publish_all(&self, records: &[Outgoing]) -> Vec<Result<Report, BrokerError>> {
+        let mut outcomes = Vec::with_capacity(records.len());
+        // Held for all of them: none goes to a new producer while an earlier one may still fail in the old one.
+        let producer = self.current.read();
+        for record in records {
+            let queued = queue(&producer, record);
+            let goes_on = match &queued {
+                Ok(_) => true,
+                Err(error) => matches!(broker_error(error), BrokerError::Refused(_)),
+            };
+            outcomes.push(queued);
+            if !goes_on {
+                break;
             }
-        };
-        let publisher = self.clone();
-        Ok(Box::pin(async move {
-            match delivery.await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err((error, _))) => {
-                    publisher.replace_if_failed();
-                    Err(broker_error(&error))
-                }
-                Err(_) => Err(BrokerError::ProducerFailed("the producer is gone".to_owned())),
-            }
-        }))
+        }
+        drop(producer);
+        outcomes.into_iter().map(|queued| self.report(queued)).collect()
     }
 
     async fn flush(&self, limit: Duration) -> bool {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -18,7 +17,7 @@ use rdkafka::{
 };
 use tokio::sync::mpsc;
 
-use super::{KafkaSettings, Quiet, REQUEST_TIMEOUT, blocking, broker_error};
+use super::{Complaints, KafkaSettings, Quiet, REQUEST_TIMEOUT, blocking, broker_error};
 use crate::broker::{BrokerError, Incoming, Tail, TailEvent};
 
 /// Records handed over at a time.
@@ -48,9 +47,14 @@ impl KafkaTail {
             .set("group.id", format!("{}-tail", settings.client_id))
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
-            .create_with_context(Quiet)
+            .create_with_context(Quiet::default())
             .map_err(|error| BrokerError::Refused(error.to_string()))?;
-        let mut reader = Reader { consumer, topic: topic.to_owned(), next: BTreeMap::new() };
+        let mut reader = Reader {
+            consumer,
+            topic: topic.to_owned(),
+            next: BTreeMap::new(),
+            complaints: Complaints::default(),
+        };
         let refresh = settings.topic_refresh;
         let reader = blocking(move || {
             for (partition, (_, high)) in reader.watermarks()? {
@@ -86,6 +90,7 @@ struct Reader {
     topic: String,
     /// The next offset of each partition.
     next: BTreeMap<i32, i64>,
+    complaints: Complaints,
 }
 
 impl Reader {
@@ -124,7 +129,7 @@ impl Reader {
                     records.push(incoming(&message));
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(%error, "reading {}: {error}", self.topic);
+                    self.complaints.note(&error, &format!("reading {}: {error}", self.topic));
                     return (records, Some(error));
                 }
             }
@@ -224,6 +229,3 @@ pub(super) fn incoming(message: &BorrowedMessage<'_>) -> Incoming {
         value: message.payload().map(Bytes::copy_from_slice),
     }
 }
-
-/// Shared by the readers.
-pub(super) type SharedConsumer<C> = Arc<BaseConsumer<C>>;

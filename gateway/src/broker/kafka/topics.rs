@@ -8,7 +8,7 @@ use rdkafka::{
 };
 use tokio::time::sleep;
 
-use super::{KafkaSettings, PlainContext, REQUEST_TIMEOUT, blocking, broker_error};
+use super::{KafkaSettings, Quiet, REQUEST_TIMEOUT, blocking, broker_error};
 use crate::broker::{BrokerError, TopicSpec};
 
 /// How long a new topic may take to be seen.
@@ -17,10 +17,11 @@ const VISIBLE_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-pub(super) type Admin = AdminClient<PlainContext>;
+pub(super) type Admin = AdminClient<Quiet>;
 
 pub(super) fn admin(settings: &KafkaSettings) -> Result<Admin, BrokerError> {
-    settings.client_config().create().map_err(|error| BrokerError::Refused(error.to_string()))
+    let admin = settings.client_config().create_with_context(Quiet::default());
+    admin.map_err(|error| BrokerError::Refused(error.to_string()))
 }
 
 /// The topics that exist.
