@@ -144,7 +144,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 }
 
 fn start(role: Role, overrides: &Overrides) -> anyhow::Result<ExitCode> {
-    let config = Config::load(role, config::environment(), overrides)?;
+    let config = app::load(role, config::environment(), overrides)?;
     telemetry::start_logs(&config.log_level, config.log_format).map_err(AppError::from)?;
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     let result = runtime.block_on(async {
@@ -211,15 +211,11 @@ fn token(user: &str, email: Option<&str>, hours: u64) -> anyhow::Result<ExitCode
 }
 
 fn check(role: Role, explain: bool) -> ExitCode {
-    let loaded = Config::load(role, config::environment(), &Overrides::default());
-    let (effective, mut problems) = match &loaded {
-        Ok(config) => (&config.effective, Vec::new()),
-        Err(error) => (&error.effective, error.problems.clone()),
+    let (config, problems) = match app::load(role, config::environment(), &Overrides::default()) {
+        Ok(config) => (config, Vec::new()),
+        Err(ConfigError { config, problems }) => (*config, problems),
     };
-    if let Ok(config) = &loaded {
-        problems.extend(app::problems(config));
-    }
-    say(&table(effective, explain));
+    say(&table(&config.effective, explain));
     if problems.is_empty() {
         say(&format!("\nthe settings of `{}` are fine", role.as_str()));
         return ExitCode::SUCCESS;

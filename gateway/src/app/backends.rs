@@ -66,6 +66,32 @@ pub async fn open(config: &Config) -> Result<Opened, AppError> {
     Ok(Opened { broker, store, presence, dependencies, _lock: lock })
 }
 
+/// What is wrong with the addresses of the backends.
+pub(super) fn problems(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    let backends = &config.backends;
+    if let BrokerChoice::Kafka { brokers } = &backends.broker
+        && let Err(error) = KafkaBroker::new(kafka_settings(config, brokers))
+    {
+        problems.push(format!("KAFKA_BROKERS: {error}"));
+    }
+    if let PresenceChoice::Redis { url } = &backends.presence
+        && config.role.serves_clients()
+        && let Err(error) = RedisPresence::check_url(url.expose_secret())
+    {
+        problems.push(format!("REDIS_URL: {error}"));
+    }
+    let store = match &backends.store {
+        StoreChoice::Embedded => Ok(()),
+        StoreChoice::Sqlite { url } => SqliteStore::check_url(url.expose_secret()),
+        StoreChoice::Postgres { url } => PostgresStore::check_url(url.expose_secret()),
+    };
+    if let Err(error) = store {
+        problems.push(format!("DATABASE_URL: {error}"));
+    }
+    problems
+}
+
 /// Brings the database up to date and creates the topics that are missing.
 pub async fn migrate(config: &Config, opened: &Opened) -> Result<(), AppError> {
     opened.store.migrate().await?;
@@ -180,23 +206,10 @@ async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, &'static str), A
 
 async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, &'static str), AppError> {
     let backends = &config.backends;
-    let kafka = &backends.kafka;
     Ok(match &backends.broker {
         BrokerChoice::Kafka { brokers } => {
-            let broker = KafkaBroker::new(KafkaSettings {
-                brokers: brokers.clone(),
-                client_id: config.server_id.clone(),
-                security: kafka
-                    .security
-                    .iter()
-                    .map(|(name, value)| ((*name).to_owned(), value.expose_secret().to_owned()))
-                    .collect(),
-                linger: kafka.linger,
-                queue_records_max: kafka.queue_records_max,
-                session_timeout: kafka.session_timeout,
-                topic_refresh: kafka.topic_refresh,
-            })
-            .map_err(|error| AppError::Setting(format!("KAFKA_BROKERS: {error}")))?;
+            let broker = KafkaBroker::new(kafka_settings(config, brokers))
+                .map_err(|error| AppError::Setting(format!("KAFKA_BROKERS: {error}")))?;
             (Arc::new(broker), "kafka")
         }
         BrokerChoice::Embedded => {
@@ -204,12 +217,28 @@ async fn open_broker(config: &Config) -> Result<(Arc<dyn Broker>, &'static str),
             let settings = EmbeddedSettings {
                 location,
                 durable: backends.data != Data::Ephemeral,
-                queue_records_max: kafka.queue_records_max,
+                queue_records_max: backends.kafka.queue_records_max,
                 topics: embedded_topics(&backends.topics),
             };
             (Arc::new(EmbeddedBroker::open(settings).await?), "log")
         }
     })
+}
+
+fn kafka_settings(config: &Config, brokers: &str) -> KafkaSettings {
+    let kafka = &config.backends.kafka;
+    let security = kafka.security.iter();
+    KafkaSettings {
+        brokers: brokers.to_owned(),
+        client_id: config.server_id.clone(),
+        security: security
+            .map(|(name, value)| ((*name).to_owned(), value.expose_secret().to_owned()))
+            .collect(),
+        linger: kafka.linger,
+        queue_records_max: kafka.queue_records_max,
+        session_timeout: kafka.session_timeout,
+        topic_refresh: kafka.topic_refresh,
+    }
 }
 
 fn log_location(data: &Data) -> LogLocation {

@@ -3,12 +3,12 @@
 mod backends;
 mod run;
 
-use std::{io, net::SocketAddr};
+use std::{collections::BTreeMap, io, net::SocketAddr};
 
 use crate::{
     authenticate::{Authenticator, KeyError},
     broker::BrokerError,
-    config::Config,
+    config::{Config, ConfigError, KeySource, Overrides, Role},
     persistor::PersistorError,
     store::StoreError,
     telemetry::TelemetryError,
@@ -17,10 +17,35 @@ use crate::{
 pub use backends::{Opened, describe, migrate, open};
 pub use run::{Bound, bind, run};
 
-/// What is wrong with settings that only show it when they are used: key files, the log level.
-pub fn problems(config: &Config) -> Vec<String> {
-    let mut problems = Vec::new();
+/// Reads every setting for `role`, and tries those that only show what is wrong with them when they are used.
+pub fn load(
+    role: Role,
+    environment: BTreeMap<String, String>,
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
+    let (config, mut problems) = match Config::load(role, environment, overrides) {
+        Ok(config) => (config, Vec::new()),
+        Err(ConfigError { config, problems }) => (*config, problems),
+    };
+    for problem in hidden_problems(&config) {
+        // Said already, in other words.
+        let is_new = |known: &String| known.split(':').next() != problem.split(':').next();
+        if problems.iter().all(is_new) {
+            problems.push(problem);
+        }
+    }
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(ConfigError { problems, config: Box::new(config) })
+    }
+}
+
+/// Key files, addresses, the log level.
+fn hidden_problems(config: &Config) -> Vec<String> {
+    let mut problems = backends::problems(config);
     if config.role.serves_clients()
+        && !matches!(config.tokens.key, KeySource::None)
         && let Err(error) = Authenticator::new(&config.tokens)
     {
         problems.push(error.to_string());

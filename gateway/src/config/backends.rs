@@ -232,6 +232,9 @@ fn data(r: &mut Reader, role: Role, overrides: &Overrides) -> Data {
     Data::Directory(r.text("DATA_DIR", "chat-data", help).into())
 }
 
+/// Stands for the broker's own retention.
+const RETENTION_DEFAULT: i64 = -2;
+
 /// Longest name of a topic that Kafka takes.
 const TOPIC_NAME_CHARS_MAX: usize = 249;
 
@@ -255,6 +258,33 @@ fn topics(r: &mut Reader) -> Topics {
     if (1..names.len()).any(|i| names[..i].contains(&names[i])) {
         r.problem("KAFKA_TOPIC_MESSAGES", "the four topics need four names");
     }
+    let replication = r.number(
+        "KAFKA_REPLICATION",
+        "replicas",
+        -1,
+        -1..=100,
+        "of a topic that `migrate` creates; -1: the broker's default",
+    );
+    if replication == 0 {
+        r.problem("KAFKA_REPLICATION", "a topic needs a replica: `1` or more, or `-1`");
+    }
+    let min_insync_replicas = r.number(
+        "KAFKA_MIN_INSYNC_REPLICAS",
+        "replicas",
+        0,
+        0..=100,
+        "of a topic that `migrate` creates; 0: the broker's default",
+    );
+    if replication > 0 && min_insync_replicas > replication {
+        r.problem("KAFKA_MIN_INSYNC_REPLICAS", "more than KAFKA_REPLICATION: nobody could write");
+    }
+    let retention_ms = r.number(
+        "KAFKA_RETENTION_MS",
+        "ms",
+        RETENTION_DEFAULT,
+        RETENTION_DEFAULT..=i64::MAX,
+        "of a topic that `migrate` creates; -1: for ever, -2: the broker's default",
+    );
     Topics {
         messages,
         persisted,
@@ -267,21 +297,9 @@ fn topics(r: &mut Reader) -> Topics {
             1..=10_000,
             "of a topic that `migrate` creates",
         ),
-        replication: r.number(
-            "KAFKA_REPLICATION",
-            "replicas",
-            -1,
-            -1..=100,
-            "of a topic that `migrate` creates; -1: the broker's default",
-        ),
-        min_insync_replicas: r.optional(
-            "KAFKA_MIN_INSYNC_REPLICAS",
-            "of a topic that `migrate` creates; empty: the broker's default",
-        ),
-        retention_ms: r.optional(
-            "KAFKA_RETENTION_MS",
-            "of a topic that `migrate` creates; empty: the broker's default",
-        ),
+        replication,
+        min_insync_replicas: (min_insync_replicas > 0).then(|| min_insync_replicas.to_string()),
+        retention_ms: (retention_ms != RETENTION_DEFAULT).then(|| retention_ms.to_string()),
     }
 }
 
@@ -321,14 +339,30 @@ fn kafka(r: &mut Reader) -> KafkaConfig {
 fn security(r: &mut Reader) -> Vec<(&'static str, SecretString)> {
     let mut security = Vec::new();
     for (setting, name, help) in [
-        ("KAFKA_SECURITY_PROTOCOL", "security.protocol", "`PLAINTEXT`, `SSL`, `SASL_SSL`, ..."),
+        (
+            "KAFKA_SECURITY_PROTOCOL",
+            "security.protocol",
+            "`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`",
+        ),
         ("KAFKA_SASL_MECHANISM", "sasl.mechanism", "`PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`"),
         ("KAFKA_SASL_USERNAME", "sasl.username", "user of SASL"),
         ("KAFKA_SSL_CA_FILE", "ssl.ca.location", "certificates to trust, in PEM"),
     ] {
-        if let Some(value) = r.optional(setting, help) {
-            security.push((name, value.into()));
+        let Some(value) = r.optional(setting, help) else { continue };
+        let words: &[&str] = match name {
+            "security.protocol" => &["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+            "sasl.mechanism" => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+            _ => &[],
+        };
+        if !words.is_empty() && !words.iter().any(|word| word.eq_ignore_ascii_case(&value)) {
+            r.problem(setting, format!("`{value}` is none of {}", words.join(", ")));
         }
+        if name == "ssl.ca.location"
+            && let Err(error) = std::fs::File::open(&value)
+        {
+            r.problem(setting, format!("cannot read `{value}`: {error}"));
+        }
+        security.push((name, value.into()));
     }
     if let Some(password) = r.secret("KAFKA_SASL_PASSWORD", "password of SASL") {
         security.push(("sasl.password", password));

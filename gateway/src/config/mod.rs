@@ -104,11 +104,11 @@ pub struct Config {
 }
 
 /// Settings are missing, malformed or contradict each other. Each line names its setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ConfigError {
     pub problems: Vec<String>,
-    /// What was understood nonetheless, for `gateway check`.
-    pub effective: Vec<Effective>,
+    /// What was understood nonetheless, with defaults for the rest: for `gateway check`.
+    pub config: Box<Config>,
 }
 
 impl fmt::Display for ConfigError {
@@ -119,11 +119,14 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// This process's environment. Names and values that are not UTF-8 are left out: no setting can be one.
+/// This process's environment. Names that are not UTF-8 are left out: no setting has one. What is not UTF-8 in a value is
+/// replaced by U+FFFD, which no setting may have.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        })
         .collect()
 }
 
@@ -148,6 +151,9 @@ impl Config {
             ("ADMIN_PORT", 9_090, "port for metrics and probes; never public"),
             role,
         );
+        if port != 0 && port == admin_port {
+            r.problem("ADMIN_PORT", format!("is {port} like PORT: they need two ports"));
+        }
         let config = Self {
             role,
             host,
@@ -176,11 +182,13 @@ impl Config {
             effective: Vec::new(),
         };
         limits::cross_check(r, &config);
+        check_log_level(r, &config.log_level);
         let Reader { problems, effective, .. } = reader;
+        let config = Self { effective, ..config };
         if problems.is_empty() {
-            Ok(Self { effective, ..config })
+            Ok(config)
         } else {
-            Err(ConfigError { problems, effective })
+            Err(ConfigError { problems, config: Box::new(config) })
         }
     }
 }
@@ -206,6 +214,19 @@ fn address(
         }
     };
     (host, r.number(port_name, "", port_default, 0..=u16::MAX, port_help))
+}
+
+/// A lone word that is no level would be taken for the name of a target, and nothing would be logged.
+fn check_log_level(r: &mut Reader, directives: &str) {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    for directive in directives.split(',').map(str::trim) {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        if !is_level(level.trim()) {
+            let levels = LEVELS.join(", ");
+            r.problem("LOG_LEVEL", format!("`{level}` is no level: use one of {levels}"));
+        }
+    }
 }
 
 /// Longest server id that is accepted, in bytes: it is in every presence entry.

@@ -58,12 +58,12 @@ impl Reader {
     }
 
     /// The raw value, without noting it as effective.
-    pub(super) fn raw(&self, name: &str) -> Option<String> {
-        self.environment
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|v| !v.is_empty())
-            .map(Into::into)
+    pub(super) fn raw(&mut self, name: &str) -> Option<String> {
+        let value = self.environment.get(name)?.trim().to_owned();
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            self.problems.push(format!("{name}: is not valid UTF-8"));
+        }
+        Some(value).filter(|value| !value.is_empty())
     }
 
     pub(super) fn note(
@@ -99,7 +99,8 @@ impl Reader {
         name: &'static str,
         help: &'static str,
     ) -> Option<SecretString> {
-        let value = self.raw(name);
+        // Byte for byte: blanks at its ends belong to a secret.
+        let value = self.raw(name).and_then(|_| self.environment.get(name).cloned());
         let (shown, source) = match value {
             Some(_) => (MASK, Source::Environment),
             None => ("", Source::Default),
@@ -178,21 +179,26 @@ impl Reader {
     }
 }
 
-/// The URL with its user info masked; a text that is no URL is masked whole.
+/// The URL with its user info masked; a text that is no URL is masked whole. A password that should have been escaped
+/// is masked as well: everything before the last `@` counts as user info.
 pub(super) fn mask_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return if url.starts_with("sqlite:") { url.to_owned() } else { MASK.to_owned() };
     };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(authority_end);
+    let (user_info, place) = match rest.rsplit_once('@') {
+        Some((user_info, place)) => (Some(user_info), place),
+        None => (None, rest),
+    };
     // Parameters may carry a password as well.
-    let path = path.split_once('?').map_or(path.to_owned(), |(path, _)| format!("{path}?{MASK}"));
-    match authority.rsplit_once('@') {
-        Some((user_info, host)) => {
+    let place =
+        place.split_once('?').map_or(place.to_owned(), |(place, _)| format!("{place}?{MASK}"));
+    match user_info {
+        Some(user_info) => {
             let user = user_info.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:{MASK}@{host}{path}")
+            let user = if user.contains(['/', '?', '#']) { MASK } else { user };
+            format!("{scheme}://{user}:{MASK}@{place}")
         }
-        None => format!("{scheme}://{authority}{path}"),
+        None => format!("{scheme}://{place}"),
     }
 }
 
@@ -205,6 +211,8 @@ mod tests {
         let check = |url: &str, expect: &str| assert_eq!(mask_url(url), expect);
         check("postgres://chat:s3c@db:5432/chat", "postgres://chat:********@db:5432/chat");
         check("redis://:p@ss@host:6379/0", "redis://:********@host:6379/0");
+        check("postgres://chat:p/s#s?x@db/chat", "postgres://chat:********@db/chat");
+        check("postgres://db/chat?password=p@ss", "postgres://********:********@ss");
         check("postgres://db/chat?password=x", "postgres://db/chat?********");
         check("sqlite:/data/chat.db", "sqlite:/data/chat.db");
         check("not a url with secret", MASK);

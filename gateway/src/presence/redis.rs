@@ -107,6 +107,11 @@ struct Value {
 }
 
 impl RedisPresence {
+    /// Whether `url` can be one of a Redis.
+    pub fn check_url(url: &str) -> Result<(), PresenceError> {
+        url.into_connection_info().map(|_| ()).map_err(unavailable)
+    }
+
     /// Needs no Redis to be reachable: connects at the first call, and again after a failed one.
     pub fn new(settings: RedisSettings) -> Result<Self, PresenceError> {
         let info = settings.url.as_str().into_connection_info().map_err(unavailable)?;

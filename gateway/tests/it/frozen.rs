@@ -85,7 +85,7 @@ async fn with_kafka_frozen_a_message_is_refused_within_ten_seconds_and_the_rest_
     // The same message again, as the contract tells a client to do: there once, whatever came of the first.
     let started = Instant::now();
     while client.ask("sendMessage", &sent).await["status"] != "ACCEPTED" {
-        assert!(started.elapsed() < Duration::from_secs(60), "Kafka did not come back");
+        assert!(started.elapsed() < Duration::from_mins(1), "Kafka did not come back");
     }
     say(&mut client, &room, "after").await;
     // The acks may have come before or after what was heard: the history tells.

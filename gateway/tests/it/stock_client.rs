@@ -21,18 +21,21 @@ use crate::{
 
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// More than any client hears here.
+const HEARD_MAX: usize = 100;
+
 /// A connected client and what it hears: the event's name and its first argument.
 struct Stock {
     client: Client,
-    heard: mpsc::UnboundedReceiver<(String, Value)>,
+    heard: mpsc::Receiver<(String, Value)>,
 }
 
 impl Stock {
     async fn connect(gateway: &Process, transport: TransportType, token: &str) -> Self {
-        let (sender, heard) = mpsc::unbounded_channel();
+        let (sender, heard) = mpsc::channel(HEARD_MAX);
         let hear = move |event: &str, payload: Payload| {
             // The test may be over.
-            drop(sender.send((event.to_owned(), first(payload))));
+            drop(sender.try_send((event.to_owned(), first(payload))));
         };
         let (on_connect, on_close, on_message) = (hear.clone(), hear.clone(), hear);
         let client = ClientBuilder::new(gateway.url("/"))

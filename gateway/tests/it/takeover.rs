@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
 
 use crate::{
     client::{Client, Transport},
@@ -24,7 +24,7 @@ struct Scene {
     sender: Client,
     receiver: Client,
     database: PgConnection,
-    observer: PgConnection,
+    observer: PgPool,
 }
 
 impl Scene {
@@ -38,7 +38,7 @@ impl Scene {
         receiver.join(&room).await;
         let url = world.settings.get("DATABASE_URL");
         let database = PgConnection::connect(&url).await.unwrap();
-        let observer = PgConnection::connect(&url).await.unwrap();
+        let observer = PgPool::connect(&url).await.unwrap();
         let mut scene = Self { world, room, sender, receiver, database, observer };
         scene.say(0).await;
         scene.hear(0).await;
@@ -74,30 +74,25 @@ impl Scene {
         self.database.execute("commit").await.unwrap();
     }
 
-    /// Waits until a worker's batch is in the database and waits for the lock.
-    async fn batch_waits(&mut self) {
-        let observer = std::cell::RefCell::new(&mut self.observer);
-        eventually("a batch waits for the lock", LIMIT, async || {
-            let query = "select count(*) from pg_stat_activity \
-                         where datname = current_database() and wait_event_type = 'Lock'";
-            let count: i64 =
-                sqlx::query_scalar(query).fetch_one(&mut **observer.borrow_mut()).await.unwrap();
-            count > 0
+    /// Waits until `query` counts at least `count`.
+    async fn counts(&self, what: &str, query: &'static str, count: usize) {
+        eventually(what, LIMIT, async || {
+            let found = sqlx::query_scalar::<_, i64>(query).fetch_one(&self.observer).await;
+            found.unwrap() >= i64::try_from(count).unwrap()
         })
         .await;
     }
 
+    /// A worker's batch is in the database and waits for the lock.
+    async fn batch_waits(&self) {
+        let query = "select count(*) from pg_stat_activity \
+                     where datname = current_database() and wait_event_type = 'Lock'";
+        self.counts("a batch waits for the lock", query, 1).await;
+    }
+
     /// At least so many messages are in the database.
-    async fn is_stored(&mut self, count: usize) {
-        let observer = std::cell::RefCell::new(&mut self.observer);
-        eventually("the batch is stored", LIMIT, async || {
-            let stored: i64 = sqlx::query_scalar("select count(*) from messages")
-                .fetch_one(&mut **observer.borrow_mut())
-                .await
-                .unwrap();
-            stored >= i64::try_from(count).unwrap()
-        })
-        .await;
+    async fn is_stored(&self, count: usize) {
+        self.counts("the batch is stored", "select count(*) from messages", count).await;
     }
 
     /// The last worker has taken the partition over.

@@ -58,6 +58,12 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// Whether `url` can be one of a Postgres.
+    pub fn check_url(url: &str) -> Result<(), OpenError> {
+        let options = PgConnectOptions::from_str(url);
+        options.map(|_| ()).map_err(|error| OpenError::InvalidUrl(error.to_string()))
+    }
+
     /// Only reads the URL; connections are made when they are needed, so the database may be down.
     pub fn connect(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
         let PostgresOptions { pool_connections_max, call_timeout } = options;

@@ -108,6 +108,11 @@ impl SqliteStore {
         }
     }
 
+    /// Whether `url` names a file or memory.
+    pub fn check_url(url: &str) -> Result<(), OpenError> {
+        url::location(url).map(|_| ()).map_err(OpenError::InvalidUrl)
+    }
+
     /// Opens what a URL such as `sqlite:/var/lib/chat/chat.db` or `sqlite::memory:` names.
     pub async fn open_url(url: &str, durable: bool) -> Result<Self, OpenError> {
         let location = url::location(url).map_err(OpenError::InvalidUrl)?;

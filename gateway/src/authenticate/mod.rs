@@ -2,19 +2,20 @@
 //!
 //! Refuses everything else (contract, section 1), and never says which part was wrong to a client.
 
+mod keys;
+
 use std::fmt;
 
-use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
-    jwk::JwkSet,
-};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, Validation, decode, decode_header, encode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     chat::{IdError, User, UserId},
-    config::{KeySource, TokenRules},
+    config::TokenRules,
 };
+use keys::Key;
+pub use keys::KeyError;
 
 /// Longest token that is looked at, in bytes.
 const TOKEN_BYTES_MAX: usize = 8_192;
@@ -30,23 +31,10 @@ pub enum TokenError {
     Invalid(#[from] jsonwebtoken::errors::Error),
     #[error("no key of the key set fits the token")]
     NoKey,
+    #[error("the token needs an extension (`crit`) that is not known here")]
+    Extension,
     #[error("`sub` is not a user id: {0}")]
     Subject(#[source] IdError),
-}
-
-/// Why the configured key cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    #[error("`{name}`: cannot read `{file}`: {source}")]
-    Unreadable { name: &'static str, file: String, source: std::io::Error },
-    #[error("`{name}`: `{file}` holds no key for this algorithm: {source}")]
-    Malformed { name: &'static str, file: String, source: jsonwebtoken::errors::Error },
-    #[error("`JWT_JWKS_FILE`: `{file}` is not a JSON Web Key Set: {source}")]
-    NotAKeySet { file: String, source: serde_json::Error },
-    #[error("`JWT_JWKS_FILE`: `{file}` has no key")]
-    EmptyKeySet { file: String },
-    #[error("there is no key to check tokens with")]
-    None,
 }
 
 #[derive(Deserialize)]
@@ -58,14 +46,8 @@ struct Claims {
 
 /// Checks tokens.
 pub struct Authenticator {
-    keys: Keys,
+    keys: Vec<Key>,
     validation: Validation,
-}
-
-enum Keys {
-    One(Box<DecodingKey>),
-    /// With the key's id, if it has one.
-    Set(Vec<(Option<String>, DecodingKey)>),
 }
 
 impl Authenticator {
@@ -76,17 +58,7 @@ impl Authenticator {
         validation.validate_nbf = true;
         validation.validate_aud = false; // The contract knows no audience.
         validation.set_required_spec_claims(&["exp", "sub"]);
-        let keys = match &rules.key {
-            KeySource::Secret(secret) => {
-                Keys::One(Box::new(DecodingKey::from_secret(secret.expose_secret().as_bytes())))
-            }
-            KeySource::PublicKeyFile(path) => {
-                Keys::One(Box::new(public_key(rules.algorithm, path)?))
-            }
-            KeySource::JwksFile(path) => Keys::Set(key_set(path)?),
-            KeySource::None => return Err(KeyError::None),
-        };
-        Ok(Self { keys, validation })
+        Ok(Self { keys: keys::read(rules)?, validation })
     }
 
     /// Whose token this is. `token` is bare: without `Bearer`.
@@ -97,17 +69,18 @@ impl Authenticator {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
-        let claims = match &self.keys {
-            Keys::One(key) => decode::<Claims>(token, key, &self.validation)?.claims,
-            Keys::Set(keys) => {
-                let wanted = decode_header(token)?.kid;
-                let (_, key) = keys
-                    .iter()
-                    .find(|(id, _)| wanted.is_none() && keys.len() == 1 || *id == wanted)
-                    .ok_or(TokenError::NoKey)?;
-                decode::<Claims>(token, key, &self.validation)?.claims
+        let Header { kid, crit, .. } = decode_header(token)?;
+        if crit.is_some() {
+            return Err(TokenError::Extension);
+        }
+        let mut result = Err(TokenError::NoKey);
+        for key in self.keys.iter().filter(|key| key.may_have_signed(kid.as_deref())) {
+            result = decode::<Claims>(token, &key.key, &self.validation).map_err(TokenError::from);
+            if result.is_ok() {
+                break;
             }
-        };
+        }
+        let claims = result?.claims;
         let id = UserId::parse(&claims.sub).map_err(TokenError::Subject)?;
         Ok(User { id, email: claims.email })
     }
@@ -150,48 +123,6 @@ pub fn mint(
     Ok(encode(&Header::new(Algorithm::HS256), &claims, &key)?)
 }
 
-fn read(name: &'static str, path: &std::path::Path) -> Result<(String, Vec<u8>), KeyError> {
-    let file = path.display().to_string();
-    match std::fs::read(path) {
-        Ok(bytes) => Ok((file, bytes)),
-        Err(source) => Err(KeyError::Unreadable { name, file, source }),
-    }
-}
-
-fn public_key(algorithm: Algorithm, path: &std::path::Path) -> Result<DecodingKey, KeyError> {
-    let name = "JWT_PUBLIC_KEY_FILE";
-    let (file, pem) = read(name, path)?;
-    let key = if algorithm == Algorithm::RS256 {
-        DecodingKey::from_rsa_pem(&pem)
-    } else if algorithm == Algorithm::ES256 {
-        DecodingKey::from_ec_pem(&pem)
-    } else {
-        DecodingKey::from_ed_pem(&pem)
-    };
-    key.map_err(|source| KeyError::Malformed { name, file, source })
-}
-
-fn key_set(path: &std::path::Path) -> Result<Vec<(Option<String>, DecodingKey)>, KeyError> {
-    let name = "JWT_JWKS_FILE";
-    let (file, json) = read(name, path)?;
-    let set: JwkSet = serde_json::from_slice(&json)
-        .map_err(|source| KeyError::NotAKeySet { file: file.clone(), source })?;
-    if set.keys.is_empty() {
-        return Err(KeyError::EmptyKeySet { file });
-    }
-    set.keys
-        .iter()
-        .map(|jwk| {
-            let key = DecodingKey::from_jwk(jwk).map_err(|source| KeyError::Malformed {
-                name,
-                file: file.clone(),
-                source,
-            })?;
-            Ok((jwk.common.key_id.clone(), key))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -199,6 +130,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::KeySource;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
     const USER: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
