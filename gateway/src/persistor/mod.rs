@@ -12,17 +12,14 @@ mod publish;
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use futures_util::FutureExt as _;
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Mutex, mpsc, oneshot},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
@@ -64,7 +61,7 @@ pub struct Persistor {
 /// A partition's task, as long as the partition is ours.
 struct Running {
     records: mpsc::Sender<Vec<Incoming>>,
-    is_paused: Arc<AtomicBool>,
+    is_paused: Arc<Mutex<bool>>,
     revoked: CancellationToken,
     ended: oneshot::Receiver<()>,
 }
@@ -145,7 +142,7 @@ impl Persistor {
             let Some(position) = self.position(partition).await else { break };
             starts.insert(partition, start_of(committed, position));
             let (sender, records) = mpsc::channel(WAITING_MAX);
-            let (revoked, is_paused) = (CancellationToken::new(), Arc::<AtomicBool>::default());
+            let (revoked, is_paused) = (CancellationToken::new(), Arc::<Mutex<bool>>::default());
             let (ending, ended) = oneshot::channel();
             let task = Partition {
                 persistor: self.clone(),
@@ -219,9 +216,12 @@ async fn hand_over(
     };
     // The task has failed when this does, and that is reported: what it did not commit comes again.
     task.records.send(records).await.unwrap_or_default();
+    // Held over the call: a resume never overtakes the pause that it ends.
+    let mut is_paused = task.is_paused.lock().await;
     let waiting = task.records.max_capacity() - task.records.capacity();
-    if waiting >= PAUSE_AT && !task.is_paused.swap(true, Ordering::AcqRel) {
+    if waiting >= PAUSE_AT && !*is_paused {
         committer.pause(partition).await;
+        *is_paused = true;
     }
 }
 

@@ -1,17 +1,11 @@
 //! One partition, as long as it is ours: batch after batch into the database, then into the log.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::Utc;
 use tokio::{
-    sync::mpsc,
+    sync::{Mutex, mpsc},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -46,7 +40,7 @@ pub(super) struct Partition {
     /// The offset after what is stored and published, once something is.
     pub(super) finished: Option<i64>,
     /// Set by whoever paused the partition because too much waits here.
-    pub(super) is_paused: Arc<AtomicBool>,
+    pub(super) is_paused: Arc<Mutex<bool>>,
     pub(super) revoked: CancellationToken,
 }
 
@@ -107,8 +101,10 @@ impl Partition {
 
     /// Has records delivered again if they were paused while many waited.
     async fn resume(&self) {
-        if self.is_paused.swap(false, Ordering::AcqRel) {
+        let mut is_paused = self.is_paused.lock().await;
+        if *is_paused {
             self.committer.resume(self.number).await;
+            *is_paused = false;
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Client, Transport},
+    load::Load,
     people::{Person, message},
     process::Settings,
     servers::Stack,
@@ -96,6 +97,25 @@ async fn with_kafka_frozen_a_message_is_refused_within_ten_seconds_and_the_rest_
         contents == [json!("before"), json!("frozen"), json!("after")]
     })
     .await;
+}
+
+/// The broker's registration with its controller ends after 9 s: when it goes on, the cluster knows no broker for a moment,
+/// and says so to clients that ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_kafka_frozen_for_long_everybody_finds_back_to_it() {
+    let stack = Stack::start();
+    let settings = isolated_on(&stack.servers, Settings::new()).await;
+    // Asking all the time, so that somebody asks in that moment.
+    let world = World::real_with(2, 2, settings.with("KAFKA_TOPIC_REFRESH_MS", 100));
+    let load = Load::start(&world, 4, 4).await;
+    load.hears_more(100).await;
+    for _ in 0..2 {
+        stack.freeze("kafka");
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        stack.thaw("kafka");
+        load.hears_more(400).await;
+    }
+    load.finish(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Message as _, Offset, TopicPartitionList,
+    ClientConfig, ClientContext, Message as _, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext},
     error::KafkaError,
@@ -23,7 +23,9 @@ use rdkafka::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Complaints, KafkaSettings, REQUEST_TIMEOUT, blocking, broker_error, log, tail::incoming,
+    KafkaSettings, REQUEST_TIMEOUT, blocking, broker_error,
+    client::{self, Health},
+    tail::incoming,
 };
 use crate::broker::{Assigned, BrokerError, Committer, Group, GroupEvent, Incoming, Start};
 
@@ -59,14 +61,20 @@ struct Membership {
     events: mpsc::Sender<Option<GroupEvent>>,
     /// The partitions that are ours, with the next offset that is not committed, if one was.
     assigned: Mutex<BTreeMap<i32, Option<i64>>>,
-    /// Set by the callback: what was fetched before is of an assignment that has ended.
-    is_rebalanced: AtomicBool,
+    /// The consumer of now. Weak: it ends with its thread, not with whoever forgot a handle.
+    consumer: Mutex<Weak<Consumer>>,
     is_leaving: AtomicBool,
-    complaints: Complaints,
 }
 
 #[derive(Clone)]
-struct Context(Arc<Membership>);
+struct Context {
+    membership: Arc<Membership>,
+    health: Health,
+    /// Set by the callback: what was fetched before is of an assignment that has ended.
+    is_rebalanced: Arc<AtomicBool>,
+    /// Another consumer has taken over: what happens to this one concerns nobody.
+    is_abandoned: Arc<AtomicBool>,
+}
 
 type Consumer = BaseConsumer<Context>;
 
@@ -80,12 +88,11 @@ impl KafkaGroup {
         let membership = Arc::new(Membership {
             events: sender,
             assigned: Mutex::default(),
-            is_rebalanced: AtomicBool::new(false),
+            consumer: Mutex::default(),
             is_leaving: AtomicBool::new(false),
-            complaints: Complaints::default(),
         });
-        let consumer: Consumer = settings
-            .client_config()
+        let mut config = settings.client_config();
+        config
             .set("group.id", group)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -93,22 +100,17 @@ impl KafkaGroup {
             .set("partition.assignment.strategy", "range")
             .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
             .set("heartbeat.interval.ms", (settings.session_timeout.as_millis() / 3).to_string())
-            .set("max.poll.interval.ms", MAX_POLL_INTERVAL.as_millis().to_string())
-            .create_with_context(Context(Arc::clone(&membership)))
-            .map_err(|error| BrokerError::Refused(error.to_string()))?;
-        consumer.subscribe(&[topic]).map_err(|error| broker_error(&error))?;
-        let consumer = Arc::new(consumer);
-        let committer = Arc::new(KafkaCommitter {
-            consumer: Arc::downgrade(&consumer),
-            membership: Arc::clone(&membership),
-            topic: topic.to_owned(),
-        });
+            .set("max.poll.interval.ms", MAX_POLL_INTERVAL.as_millis().to_string());
+        let topic = topic.to_owned();
+        let committer =
+            KafkaCommitter { membership: Arc::clone(&membership), topic: topic.clone() };
+        let consumer = membership.consumer(&config, &topic)?;
         // Ends after `leave`, or when the receiver is dropped.
         thread::Builder::new()
             .name(format!("group {group}"))
-            .spawn(move || run(&consumer, &membership))
+            .spawn(move || run(&membership, &config, &topic, consumer))
             .map_err(|error| BrokerError::Unavailable(error.to_string()))?;
-        Ok(Self { events, committer })
+        Ok(Self { events, committer: Arc::new(committer) })
     }
 }
 
@@ -123,14 +125,21 @@ impl Group for KafkaGroup {
     }
 }
 
-fn run(consumer: &Consumer, membership: &Membership) {
+fn run(
+    membership: &Arc<Membership>,
+    config: &ClientConfig,
+    topic: &str,
+    mut consumer: Arc<Consumer>,
+) {
     while !membership.is_leaving.load(Ordering::Acquire) && !membership.events.is_closed() {
-        let records = poll(consumer, membership);
-        for (partition, records) in records {
+        for (partition, records) in poll(&consumer) {
             let event = GroupEvent::Records { partition, records };
             if membership.events.blocking_send(Some(event)).is_err() {
                 break;
             }
+        }
+        if consumer.context().health.is_stranded() {
+            consumer = membership.replace(consumer, config, topic);
         }
     }
     consumer.unsubscribe();
@@ -145,7 +154,7 @@ fn run(consumer: &Consumer, membership: &Membership) {
 }
 
 /// What has come, up to a batch. What came before a rebalance comes again, from where the new assignment begins.
-fn poll(consumer: &Consumer, membership: &Membership) -> BTreeMap<i32, Vec<Incoming>> {
+fn poll(consumer: &Consumer) -> BTreeMap<i32, Vec<Incoming>> {
     let mut records = BTreeMap::<i32, Vec<Incoming>>::new();
     let mut wait = POLL;
     for _ in 0..BATCH_RECORDS_MAX {
@@ -155,12 +164,13 @@ fn poll(consumer: &Consumer, membership: &Membership) -> BTreeMap<i32, Vec<Incom
                 records.entry(message.partition()).or_default().push(incoming(&message));
             }
             Some(Err(error)) => {
-                membership.complaints.note(&error, &format!("reading as a group: {error}"));
+                let reason = format!("reading as a group: {error}");
+                consumer.context().health.complain(&error, &reason);
             }
         }
         wait = Duration::ZERO;
     }
-    if membership.is_rebalanced.swap(false, Ordering::AcqRel) {
+    if consumer.context().is_rebalanced.swap(false, Ordering::AcqRel) {
         records.clear();
     }
     records
@@ -168,11 +178,15 @@ fn poll(consumer: &Consumer, membership: &Membership) -> BTreeMap<i32, Vec<Incom
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        client::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.complaints.note(&error, reason);
+        self.health.complain(&error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.health.look_at(&statistics);
     }
 }
 
@@ -190,11 +204,16 @@ impl ConsumerContext for Context {
         error: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        self.0.is_rebalanced.store(true, Ordering::Release);
-        let result = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.0.assign(consumer, list)
+        self.is_rebalanced.store(true, Ordering::Release);
+        let is_abandoned = self.is_abandoned.load(Ordering::Acquire);
+        let result = if is_abandoned {
+            consumer.unassign()
+        } else if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.membership.assign(consumer, list)
         } else {
-            self.0.revoke(list);
+            let elements = list.elements();
+            let partitions = elements.iter().map(TopicPartitionListElem::partition).collect();
+            self.membership.revoke(partitions);
             consumer.unassign()
         };
         if let Err(error) = result {
@@ -204,6 +223,50 @@ impl ConsumerContext for Context {
 }
 
 impl Membership {
+    /// Makes the consumer of now.
+    fn consumer(
+        self: &Arc<Self>,
+        config: &ClientConfig,
+        topic: &str,
+    ) -> Result<Arc<Consumer>, BrokerError> {
+        let context = Context {
+            membership: Arc::clone(self),
+            health: Health::default(),
+            is_rebalanced: Arc::default(),
+            is_abandoned: Arc::default(),
+        };
+        let consumer: Consumer = config
+            .create_with_context(context)
+            .map_err(|error| BrokerError::Refused(error.to_string()))?;
+        consumer.subscribe(&[topic]).map_err(|error| broker_error(&error))?;
+        let consumer = Arc::new(consumer);
+        *self.consumer.lock() = Arc::downgrade(&consumer);
+        Ok(consumer)
+    }
+
+    /// Joins anew with another consumer, once the worker has let go of what this one had.
+    fn replace(
+        self: &Arc<Self>,
+        consumer: Arc<Consumer>,
+        config: &ClientConfig,
+        topic: &str,
+    ) -> Arc<Consumer> {
+        consumer.context().is_abandoned.store(true, Ordering::Release);
+        let partitions: Vec<_> = self.assigned.lock().keys().copied().collect();
+        self.revoke(partitions);
+        match self.consumer(config, topic) {
+            Ok(new) => {
+                client::end_apart(consumer);
+                new
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot make a new Kafka consumer: {error}");
+                thread::sleep(ASK_AGAIN_MAX);
+                consumer
+            }
+        }
+    }
+
     fn assign(
         &self,
         consumer: &BaseConsumer<Context>,
@@ -231,7 +294,9 @@ impl Membership {
             positioned.add_partition_offset(element.topic(), element.partition(), offset)?;
         }
         *self.assigned.lock() = committed;
-        consumer.assign(&positioned)
+        consumer.assign(&positioned)?;
+        // One that was paused when it was given back would come back paused.
+        consumer.resume(&positioned)
     }
 
     /// The committed offsets, waiting for the coordinator as long as the group is ours.
@@ -267,9 +332,7 @@ impl Membership {
         }
     }
 
-    fn revoke(&self, list: &TopicPartitionList) {
-        let partitions: Vec<_> =
-            list.elements().iter().map(TopicPartitionListElem::partition).collect();
+    fn revoke(&self, partitions: Vec<i32>) {
         let (sender, done) = oneshot::channel();
         let event = GroupEvent::Revoked { partitions, done: sender };
         if self.events.blocking_send(Some(event)).is_ok() && done.blocking_recv().is_err() {
@@ -280,8 +343,6 @@ impl Membership {
 }
 
 struct KafkaCommitter {
-    /// Weak: the consumer ends with its thread, not with whoever forgot a handle.
-    consumer: Weak<Consumer>,
     membership: Arc<Membership>,
     topic: String,
 }
@@ -294,7 +355,7 @@ impl std::fmt::Debug for KafkaCommitter {
 
 impl KafkaCommitter {
     async fn set_paused(&self, partition: i32, is_paused: bool) {
-        let Some(consumer) = self.consumer.upgrade() else { return };
+        let Some(consumer) = self.membership.consumer.lock().upgrade() else { return };
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.topic, partition);
         let set = blocking(move || {
@@ -314,7 +375,7 @@ impl Committer for KafkaCommitter {
         if !self.membership.assigned.lock().contains_key(&partition) {
             return Err(not_ours());
         }
-        let consumer = self.consumer.upgrade().ok_or_else(not_ours)?;
+        let consumer = self.membership.consumer.lock().upgrade().ok_or_else(not_ours)?;
         let topic = self.topic.clone();
         blocking(move || {
             let mut list = TopicPartitionList::new();
@@ -330,7 +391,7 @@ impl Committer for KafkaCommitter {
     }
 
     fn commit_later(&self, partition: i32, next: i64) {
-        let Some(consumer) = self.consumer.upgrade() else { return };
+        let Some(consumer) = self.membership.consumer.lock().upgrade() else { return };
         if let Some(committed) = self.membership.assigned.lock().get_mut(&partition) {
             *committed = Some(next);
         } else {
@@ -359,7 +420,9 @@ impl Committer for KafkaCommitter {
 
     async fn lag(&self) -> BTreeMap<i32, i64> {
         let assigned = self.membership.assigned.lock().clone();
-        let (Some(consumer), topic) = (self.consumer.upgrade(), self.topic.clone()) else {
+        let (Some(consumer), topic) =
+            (self.membership.consumer.lock().upgrade(), self.topic.clone())
+        else {
             return BTreeMap::new();
         };
         let measured = blocking(move || {

@@ -3,6 +3,7 @@
 //! Everything of librdkafka that blocks runs on threads of its own: metadata and watermarks on the blocking pool, a
 //! consumer's polling on an OS thread.
 
+mod client;
 mod group;
 mod publisher;
 mod tail;
@@ -11,21 +12,19 @@ mod topics;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use rdkafka::{
-    ClientConfig, ClientContext,
+    ClientConfig,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
 };
 use tokio::time::Instant;
 
 use super::{Broker, BrokerError, Group, Patience, Publisher, Tail, TopicSpec};
+use client::{STATISTICS_EVERY, Watched};
 
 /// Longest wait for metadata, watermarks and the like.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How often the same complaint is repeated in the log.
-const COMPLAIN_EVERY: Duration = Duration::from_mins(1);
 
 /// How Kafka is reached.
 #[derive(Clone)]
@@ -54,8 +53,8 @@ impl fmt::Debug for KafkaSettings {
 #[derive(Clone)]
 pub struct KafkaBroker {
     settings: KafkaSettings,
-    /// For questions about the cluster.
-    client: Arc<topics::Admin>,
+    /// For questions about the cluster. Replaced when it fails: nothing of it is worth keeping.
+    admin: Arc<RwLock<Arc<topics::Admin>>>,
 }
 
 impl fmt::Debug for KafkaBroker {
@@ -67,8 +66,22 @@ impl fmt::Debug for KafkaBroker {
 impl KafkaBroker {
     /// Needs no broker to be reachable; fails on settings that librdkafka does not take.
     pub fn new(settings: KafkaSettings) -> Result<Self, BrokerError> {
-        let client = Arc::new(topics::admin(&settings)?);
-        Ok(Self { settings, client })
+        let admin = Arc::new(topics::admin(&settings)?);
+        Ok(Self { settings, admin: Arc::new(RwLock::new(admin)) })
+    }
+
+    fn admin(&self) -> Arc<topics::Admin> {
+        Arc::clone(&self.admin.read())
+    }
+
+    fn replace_admin(&self, failed: &Arc<topics::Admin>) {
+        let mut admin = self.admin.write();
+        // Somebody else may have been quicker.
+        if Arc::ptr_eq(&admin, failed)
+            && let Ok(new) = topics::admin(&self.settings)
+        {
+            client::end_apart(std::mem::replace(&mut *admin, Arc::new(new)));
+        }
     }
 }
 
@@ -83,6 +96,7 @@ impl KafkaSettings {
             .set("socket.nagle.disable", "true")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
+            .set("statistics.interval.ms", STATISTICS_EVERY.as_millis().to_string())
             .set("topic.metadata.refresh.interval.ms", self.topic_refresh.as_millis().to_string())
             .set_log_level(RDKafkaLogLevel::Warning);
         for (name, value) in &self.security {
@@ -107,81 +121,23 @@ impl Broker for KafkaBroker {
     }
 
     async fn create_topics(&self, topics: &[TopicSpec]) -> Result<Vec<Arc<str>>, BrokerError> {
-        topics::create(&self.client, topics).await
+        topics::create(&self.admin(), topics).await
     }
 
     async fn missing_topics(&self, topics: &[Arc<str>]) -> Result<Vec<Arc<str>>, BrokerError> {
-        topics::missing(&self.client, topics).await
+        topics::missing(&self.admin(), topics).await
     }
 
     async fn ping(&self) -> Result<Duration, BrokerError> {
         let started = Instant::now();
-        topics::metadata(&self.client).await?;
-        Ok(started.elapsed())
-    }
-}
-
-/// librdkafka's own words into our log, at levels that let an operator sleep.
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::error!(facility, "kafka: {message}");
-        }
-        // A connection that fails is tried again; what follows from it is logged where it is handled.
-        RDKafkaLogLevel::Error
-        | RDKafkaLogLevel::Warning
-        | RDKafkaLogLevel::Notice
-        | RDKafkaLogLevel::Info
-        | RDKafkaLogLevel::Debug => tracing::debug!(facility, "kafka: {message}"),
-    }
-}
-
-/// Logs and nothing else.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Quiet(Arc<Complaints>);
-
-impl ClientContext for Quiet {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.note(&error, reason);
-    }
-}
-
-/// Errors that do not heal by waiting are told to the operator, each now and then; the others to those who look closely.
-#[derive(Debug, Default)]
-pub(super) struct Complaints(Mutex<Vec<(RDKafkaErrorCode, Instant)>>);
-
-impl Complaints {
-    pub(super) fn note(&self, error: &KafkaError, reason: &str) {
-        use RDKafkaErrorCode as Code;
-        let code = error.rdkafka_error_code();
-        let needs_somebody = matches!(
-            code,
-            Some(
-                Code::Authentication
-                    | Code::SaslAuthenticationFailed
-                    | Code::SSL
-                    | Code::TopicAuthorizationFailed
-                    | Code::GroupAuthorizationFailed
-                    | Code::ClusterAuthorizationFailed
-                    | Code::Resolve
-                    | Code::UnknownTopicOrPartition
-                    | Code::UnknownTopic
-            )
-        );
-        if let Some(code) = code.filter(|_| needs_somebody) {
-            let mut told = self.0.lock();
-            told.retain(|(_, at)| at.elapsed() < COMPLAIN_EVERY);
-            if !told.iter().any(|(told, _)| *told == code) {
-                told.push((code, Instant::now()));
-                tracing::warn!(%error, "Kafka refuses us: {reason}");
-                return;
+        let admin = self.admin();
+        match topics::metadata(&admin).await {
+            Ok(_) => Ok(started.elapsed()),
+            Err(error) => {
+                self.replace_admin(&admin);
+                Err(error)
             }
         }
-        tracing::debug!(%error, "kafka: {reason}");
     }
 }
 

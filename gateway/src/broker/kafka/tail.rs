@@ -9,15 +9,18 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext},
+    ClientConfig, Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
     metadata::{MetadataPartition, MetadataTopic},
 };
 use tokio::sync::mpsc;
 
-use super::{Complaints, KafkaSettings, Quiet, REQUEST_TIMEOUT, blocking, broker_error};
+use super::{
+    KafkaSettings, REQUEST_TIMEOUT, blocking, broker_error,
+    client::{self, Health, Watched},
+};
 use crate::broker::{BrokerError, Incoming, Tail, TailEvent};
 
 /// Records handed over at a time.
@@ -32,8 +35,6 @@ const POLL: Duration = Duration::from_millis(100);
 /// Between attempts to ask a broker that is away.
 const RETRY: Duration = Duration::from_millis(200);
 
-impl ConsumerContext for Quiet {}
-
 #[derive(Debug)]
 pub(super) struct KafkaTail {
     events: mpsc::Receiver<TailEvent>,
@@ -41,20 +42,16 @@ pub(super) struct KafkaTail {
 
 impl KafkaTail {
     pub(super) async fn new(settings: &KafkaSettings, topic: &str) -> Result<Self, BrokerError> {
-        let consumer: BaseConsumer<Quiet> = settings
-            .client_config()
-            // Asked for by librdkafka; nothing is ever committed.
+        let mut config = settings.client_config();
+        // A group is asked for by librdkafka; nothing is ever committed.
+        config
             .set("group.id", format!("{}-tail", settings.client_id))
             .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "error")
-            .create_with_context(Quiet::default())
-            .map_err(|error| BrokerError::Refused(error.to_string()))?;
-        let mut reader = Reader {
-            consumer,
-            topic: topic.to_owned(),
-            next: BTreeMap::new(),
-            complaints: Complaints::default(),
-        };
+            .set("auto.offset.reset", "error");
+        let (consumer, health) = consumer(&config)?;
+        let topic_name = topic.to_owned();
+        let mut reader =
+            Reader { config, consumer, health, topic: topic_name, next: BTreeMap::new() };
         let refresh = settings.topic_refresh;
         let reader = blocking(move || {
             for (partition, (_, high)) in reader.watermarks()? {
@@ -85,12 +82,19 @@ impl Tail for KafkaTail {
     }
 }
 
+fn consumer(config: &ClientConfig) -> Result<(BaseConsumer<Watched>, Health), BrokerError> {
+    let health = Health::default();
+    let consumer = config.create_with_context(Watched(health.clone()));
+    Ok((consumer.map_err(|error| BrokerError::Refused(error.to_string()))?, health))
+}
+
 struct Reader {
-    consumer: BaseConsumer<Quiet>,
+    config: ClientConfig,
+    consumer: BaseConsumer<Watched>,
+    health: Health,
     topic: String,
     /// The next offset of each partition.
     next: BTreeMap<i32, i64>,
-    complaints: Complaints,
 }
 
 impl Reader {
@@ -109,6 +113,9 @@ impl Reader {
                         return;
                     }
                 }
+            }
+            if self.health.is_stranded() {
+                self.replace();
             }
             if refreshed.elapsed() >= refresh {
                 self.add_new_partitions();
@@ -129,13 +136,27 @@ impl Reader {
                     records.push(incoming(&message));
                 }
                 Some(Err(error)) => {
-                    self.complaints.note(&error, &format!("reading {}: {error}", self.topic));
+                    self.health.complain(&error, &format!("reading {}: {error}", self.topic));
                     return (records, Some(error));
                 }
             }
             wait = Duration::ZERO;
         }
         (records, None)
+    }
+
+    /// Goes on with another consumer, from where this one was.
+    fn replace(&mut self) {
+        match consumer(&self.config) {
+            Ok((consumer, health)) => {
+                client::end_apart(std::mem::replace(&mut self.consumer, consumer));
+                self.health = health;
+                if let Err(error) = self.assign() {
+                    tracing::error!(%error, "cannot go on reading {}: {error}", self.topic);
+                }
+            }
+            Err(error) => tracing::error!(%error, "cannot make a new Kafka consumer: {error}"),
+        }
     }
 
     /// Goes on at the end of those partitions whose next record is gone. Returns them.

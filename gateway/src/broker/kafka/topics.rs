@@ -8,7 +8,7 @@ use rdkafka::{
 };
 use tokio::time::sleep;
 
-use super::{KafkaSettings, Quiet, REQUEST_TIMEOUT, blocking, broker_error};
+use super::{KafkaSettings, REQUEST_TIMEOUT, Watched, blocking, broker_error};
 use crate::broker::{BrokerError, TopicSpec};
 
 /// How long a new topic may take to be seen.
@@ -17,19 +17,22 @@ const VISIBLE_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-pub(super) type Admin = AdminClient<Quiet>;
+pub(super) type Admin = AdminClient<Watched>;
 
 pub(super) fn admin(settings: &KafkaSettings) -> Result<Admin, BrokerError> {
-    let admin = settings.client_config().create_with_context(Quiet::default());
+    let admin = settings.client_config().create_with_context(Watched::default());
     admin.map_err(|error| BrokerError::Refused(error.to_string()))
 }
 
-/// The topics that exist.
+/// The topics that exist. A cluster that knows none of its brokers has not really answered.
 pub(super) async fn metadata(admin: &Arc<Admin>) -> Result<HashSet<String>, BrokerError> {
     let admin = Arc::clone(admin);
     blocking(move || {
         let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT);
         let metadata = metadata.map_err(|error| broker_error(&error))?;
+        if metadata.brokers().is_empty() {
+            return Err(BrokerError::Unavailable("the cluster has no broker yet".to_owned()));
+        }
         Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
     })
     .await
