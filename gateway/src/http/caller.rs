@@ -73,6 +73,10 @@ impl<T: DeserializeOwned> FromRequest<Rest> for JsonBody<T> {
 
     async fn from_request(request: Request, rest: &Rest) -> Result<Self, HttpError> {
         let bytes = Bytes::from_request(request, rest).await.map_err(|error| unreadable(&error))?;
+        // serde would take an array for a struct as well.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(HttpError::BadRequest("the body is not a JSON object".to_owned()));
+        }
         let value = serde_json::from_slice(&bytes);
         value
             .map(Self)

@@ -4,8 +4,9 @@
 //! `Invalid message format` echoes the `clientMsgId` of an otherwise broken payload: a lone surrogate or
 //! a wall of brackets in one field must not hide the others.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Borrow, collections::HashMap, fmt};
 
+use serde::{Deserialize, Deserializer, de::Visitor};
 use serde_json::value::RawValue;
 
 use crate::chat::{
@@ -31,7 +32,39 @@ pub enum PayloadError {
 
 /// The first argument of an event: its fields, not yet read. Of a repeated field the last counts.
 #[derive(Debug)]
-pub struct Payload<'a>(Option<HashMap<Cow<'a, str>, &'a RawValue>>);
+pub struct Payload<'a>(Option<HashMap<Name, &'a RawValue>>);
+
+/// The name of a field. Bytes, because one with a lone surrogate is no text and must not hide the others.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Name(Vec<u8>);
+
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Name, E> {
+                Ok(Name(bytes.to_owned()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name, E> {
+                Ok(Name(text.as_bytes().to_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
 
 impl<'a> Payload<'a> {
     /// Takes anything: what is no JSON object, or nothing at all, has no fields.
@@ -54,7 +87,7 @@ impl<'a> Payload<'a> {
 
     fn raw(&self, field: &'static str) -> Result<Option<&'a str>, PayloadError> {
         let fields = self.0.as_ref().ok_or(PayloadError::NotAnObject)?;
-        Ok(fields.get(field).map(|value| value.get()))
+        Ok(fields.get(field.as_bytes()).map(|value| value.get()))
     }
 
     fn string(&self, field: &'static str) -> Result<String, PayloadError> {
@@ -191,6 +224,13 @@ mod tests {
                 Err(PayloadError::NotAString { field: "content" })
             );
         }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_does_not_hide_the_other_fields() {
+        let json =
+            format!(r#"{{"\ud800":1,"room\u0049d":"{ROOM}","clientMsgId":"{ID}","content":"hi"}}"#);
+        assert_eq!(draft(&json).unwrap().client_msg_id.as_str(), ID);
     }
 
     #[test]

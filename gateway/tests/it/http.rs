@@ -160,7 +160,7 @@ async fn bad_requests_get_a_clear_answer_and_hurt_nobody() {
         request.send().await.map(|response| response.status())
     };
     let deep = format!(r#"{{"name":{}1{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
-    for body in ["", "{", "null", r#"{"name":"\ud800"}"#, deep.as_str()] {
+    for body in ["", "{", "null", r#"["x"]"#, r#"{"name":"\ud800"}"#, deep.as_str()] {
         assert_eq!(post(body.to_owned()).await.unwrap(), StatusCode::BAD_REQUEST);
     }
     // The answer may come before the body is sent whole, which breaks the connection.
