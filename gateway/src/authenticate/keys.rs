@@ -11,6 +11,12 @@ use serde::Deserialize;
 
 use crate::config::{KeySource, TokenRules};
 
+/// An RSA key of 2048 bits, modulus and exponent in DER, has 270 bytes.
+const RSA_DER_BYTES_MIN: usize = 256;
+
+/// A point of P-256, uncompressed.
+const P256_POINT_BYTES: usize = 65;
+
 /// Why the configured key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -22,6 +28,8 @@ pub enum KeyError {
         "`JWT_PUBLIC_KEY_FILE`: `{file}` holds a private key: give the public one, this process needs no other"
     )]
     Private { file: String },
+    #[error("`JWT_PUBLIC_KEY_FILE`: `{file}`: {algorithm:?} needs an RSA key of at least 2048 bits, or a P-256 key")]
+    WrongSize { file: String, algorithm: Algorithm },
     #[error("`JWT_JWKS_FILE`: `{file}` is not a JSON Web Key Set: {source}")]
     NotAKeySet { file: String, source: serde_json::Error },
     #[error("`JWT_JWKS_FILE`: `{file}` has no key for signatures with {algorithm:?}")]
@@ -80,7 +88,17 @@ fn public_key(algorithm: Algorithm, path: &Path) -> Result<Vec<Key>, KeyError> {
     } else {
         DecodingKey::from_ed_pem(&pem)
     };
-    let key = key.map_err(|source| KeyError::Malformed { name, file, source })?;
+    let key = match key {
+        Ok(key) => key,
+        Err(source) => return Err(KeyError::Malformed { name, file, source }),
+    };
+    // A key of another size is read as well, and then no token fits it.
+    let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
+    if algorithm == Algorithm::RS256 && bytes < RSA_DER_BYTES_MIN
+        || algorithm == Algorithm::ES256 && bytes != P256_POINT_BYTES
+    {
+        return Err(KeyError::WrongSize { file, algorithm });
+    }
     Ok(vec![Key { id: None, key }])
 }
 

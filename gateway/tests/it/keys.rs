@@ -102,6 +102,7 @@ fn a_key_that_cannot_be_used_exits_64_and_is_named() {
         ("JWT_PUBLIC_KEY_FILE", "ec.public.pem", "no key for this algorithm"),
         ("JWT_PUBLIC_KEY_FILE", "missing.pem", "cannot read"),
         ("JWT_PUBLIC_KEY_FILE", "rsa.private.pem", "private key"),
+        ("JWT_PUBLIC_KEY_FILE", "short.public.pem", "at least 2048 bits"),
         ("JWT_JWKS_FILE", "rsa.public.pem", "not a JSON Web Key Set"),
         ("JWT_JWKS_FILE", "other.jwks.json", "no key for signatures"),
     ] {
