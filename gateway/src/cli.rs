@@ -127,7 +127,9 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            // Ours say all that there is to say; what anyhow was given a context for has its cause beside it.
+            let is_ours = error.is::<AppError>() || error.is::<ConfigError>();
+            complain(&if is_ours { error.to_string() } else { format!("{error:#}") });
             ExitCode::from(exit_code(&error))
         }
     }

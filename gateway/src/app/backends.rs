@@ -15,8 +15,8 @@ use super::AppError;
 use crate::{
     broker::Location as LogLocation,
     broker::{
-        Broker, EmbeddedBroker, EmbeddedSettings, EmbeddedTopic, KafkaBroker, KafkaSettings, Kept,
-        TopicSpec,
+        Broker, BrokerError, EmbeddedBroker, EmbeddedSettings, EmbeddedTopic, KafkaBroker,
+        KafkaSettings, Kept, TopicSpec,
     },
     config::{BrokerChoice, Config, Data, PresenceChoice, Role, StoreChoice, Topics},
     http::Dependencies,
@@ -96,7 +96,13 @@ pub(super) fn problems(config: &Config) -> Vec<String> {
 pub async fn migrate(config: &Config, opened: &Opened) -> Result<(), AppError> {
     opened.store.migrate().await?;
     tracing::info!("the database schema is up to date");
-    let created = opened.broker.create_topics(&topic_specs(&config.backends.topics)).await?;
+    let created = opened.broker.create_topics(&topic_specs(&config.backends.topics)).await;
+    let created = created.map_err(|error| match error {
+        BrokerError::Refused(reason) => AppError::Setting(format!(
+            "KAFKA_PARTITIONS, KAFKA_REPLICATION, KAFKA_MIN_INSYNC_REPLICAS, KAFKA_RETENTION_MS: {reason}"
+        )),
+        other => AppError::Broker(other),
+    })?;
     for topic in created {
         tracing::info!("created topic {topic}");
     }

@@ -74,17 +74,17 @@ pub enum AppError {
     DataDirHeld { directory: String },
     #[error("DATA_DIR: cannot use `{directory}`: {source}")]
     DataDir { directory: String, source: io::Error },
-    #[error("{setting}: cannot listen on {address}: {source}")]
-    Listen { setting: &'static str, address: SocketAddr, source: io::Error },
+    #[error("{settings}: cannot listen on {address}: {source}")]
+    Listen { settings: &'static str, address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
     #[error("the database: {0}")]
     Store(#[from] StoreError),
-    #[error("the broker: {0}")]
+    #[error(transparent)]
     Broker(#[from] BrokerError),
-    #[error("the worker: {0}")]
+    #[error(transparent)]
     Persistor(#[from] PersistorError),
     #[error("a part of the gateway stopped: {0}")]
     PartStopped(String),
@@ -94,12 +94,16 @@ impl AppError {
     /// The exit code of the process (contract, section 6).
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Setting(_) | Self::Key(_) | Self::Telemetry(TelemetryError::Level(_)) => 64,
+            Self::Setting(_)
+            | Self::DataDir { .. }
+            | Self::Key(_)
+            | Self::Telemetry(TelemetryError::Level(_)) => 64,
+            // Not this machine's address; a port that is taken may be free the next time.
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable => 64,
             Self::Unreachable { .. } => 69,
             Self::NotMigrated
             | Self::TopicsMissing(_)
             | Self::DataDirHeld { .. }
-            | Self::DataDir { .. }
             | Self::Listen { .. }
             | Self::Telemetry(TelemetryError::Logs(_) | TelemetryError::Metrics(_))
             | Self::Store(_)

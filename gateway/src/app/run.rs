@@ -63,15 +63,18 @@ pub struct Bound {
 pub async fn bind(config: &Config) -> Result<Bound, AppError> {
     let public = match config.role {
         Role::Serve | Role::Standalone | Role::Dev => {
-            Some(bind_one("PORT", config.host, config.port).await?)
+            Some(bind_one("HOST, PORT", config.host, config.port).await?)
         }
         Role::Worker | Role::Migrate => None,
     };
-    Ok(Bound { public, admin: bind_one("ADMIN_PORT", config.admin_host, config.admin_port).await? })
+    Ok(Bound {
+        public,
+        admin: bind_one("ADMIN_HOST, ADMIN_PORT", config.admin_host, config.admin_port).await?,
+    })
 }
 
 async fn bind_one(
-    setting: &'static str,
+    settings: &'static str,
     host: Option<IpAddr>,
     port: u16,
 ) -> Result<TcpListener, AppError> {
@@ -81,9 +84,9 @@ async fn bind_one(
         Err(error) if host.is_none() && error.kind() != io::ErrorKind::AddrInUse => {
             let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
             let listener = TcpListener::bind(address).await;
-            listener.map_err(|source| AppError::Listen { setting, address, source })
+            listener.map_err(|source| AppError::Listen { settings, address, source })
         }
-        bound => bound.map_err(|source| AppError::Listen { setting, address, source }),
+        bound => bound.map_err(|source| AppError::Listen { settings, address, source }),
     }
 }
 

@@ -28,7 +28,9 @@ pub enum KeyError {
         "`JWT_PUBLIC_KEY_FILE`: `{file}` holds a private key: give the public one, this process needs no other"
     )]
     Private { file: String },
-    #[error("`JWT_PUBLIC_KEY_FILE`: `{file}`: {algorithm:?} needs an RSA key of at least 2048 bits, or a P-256 key")]
+    #[error(
+        "`JWT_PUBLIC_KEY_FILE`: `{file}`: {algorithm:?} needs an RSA key of at least 2048 bits, or a P-256 key"
+    )]
     WrongSize { file: String, algorithm: Algorithm },
     #[error("`JWT_JWKS_FILE`: `{file}` is not a JSON Web Key Set: {source}")]
     NotAKeySet { file: String, source: serde_json::Error },

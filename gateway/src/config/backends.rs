@@ -162,8 +162,11 @@ fn broker(r: &mut Reader, role: Role) -> BrokerChoice {
 }
 
 fn is_host_and_port(text: &str) -> bool {
+    let is_host = |host: &str| {
+        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || matches!(c, '@' | '/'))
+    };
     text.rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|p| p > 0))
+        .is_some_and(|(host, port)| is_host(host) && port.parse::<u16>().is_ok_and(|p| p > 0))
 }
 
 fn presence(r: &mut Reader, role: Role) -> PresenceChoice {
@@ -366,6 +369,12 @@ fn security(r: &mut Reader) -> Vec<(&'static str, SecretString)> {
     }
     if let Some(password) = r.secret("KAFKA_SASL_PASSWORD", "password of SASL") {
         security.push(("sasl.password", password));
+    }
+    let protocol = r.raw("KAFKA_SECURITY_PROTOCOL").unwrap_or_default().to_uppercase();
+    for setting in ["KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] {
+        if protocol.starts_with("SASL") && r.raw(setting).is_none() {
+            r.problem(setting, format!("is not set, and `{protocol}` needs it"));
+        }
     }
     security
 }

@@ -142,7 +142,7 @@ impl Http {
                 "HEADER_TIMEOUT_MS",
                 10_000,
                 100..=300_000,
-                "how long a client may take to send the header of its request",
+                "how long a client may take to send the header of its request, and how long it may pause in its body",
             ),
         }
     }

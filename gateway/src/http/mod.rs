@@ -17,6 +17,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, CorsLayer},
+    timeout::RequestBodyTimeoutLayer,
 };
 
 use crate::{config, socket::Edge, state::AppState};
@@ -53,7 +54,9 @@ pub fn public_router(
         .fallback(async || HttpError::NoSuchRoute)
         .method_not_allowed_fallback(async || HttpError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(error::panicked))
-        .merge(socket_io);
+        .merge(socket_io)
+        // Like the header: a client that drips its body is not waited for.
+        .layer(RequestBodyTimeoutLayer::new(settings.header_timeout));
     match cors(settings) {
         Some(cors) => router.layer(cors),
         None => router,

@@ -23,6 +23,9 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 const OVER_LIMIT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
     Content-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// Longest header of a request: a token of 8 KiB, cookies and what proxies add.
+const HEADER_BYTES_MAX: usize = 32 * 1_024;
+
 /// How long such a connection may take to be told.
 const OVER_LIMIT_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -111,6 +114,7 @@ async fn serve(
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(listening.header_timeout)
+        .max_buf_size(HEADER_BYTES_MAX)
         .serve_connection(TokioIo::new(connection), service)
         .with_upgrades();
     tokio::select! {

@@ -219,6 +219,22 @@ async fn malformed_requests_are_refused_and_hurt_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_sends_its_body_is_answered_all_the_same() {
+    let settings = crate::process::Settings::new().with("HEADER_TIMEOUT_MS", 300);
+    let world = World::with(Backends::Embedded, settings).await;
+    let mut stream = TcpStream::connect(world.gateway().address()).await.unwrap();
+    let token = Person::new().token;
+    let head = format!(
+        "POST /rooms HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 500\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_drips_its_header_is_cut_off() {
     let settings = crate::process::Settings::new().with("HEADER_TIMEOUT_MS", 300);
     let world = World::with(Backends::Embedded, settings).await;

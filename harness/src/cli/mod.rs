@@ -1,16 +1,23 @@
 //! The command line: what can be asked for, and how outcomes become output and exit codes. Each command has a module.
 
 mod terminal;
+mod lint;
 mod stack;
 
 use crate::stack::StackError;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// Exit code: done, or the answer is yes.
+const SUCCESS: u8 = 0;
 /// Exit code: the command ran, and the answer is no, or something failed.
 const FAILED: u8 = 1;
+/// Exit code: a file is wrong.
+const WRONG_FILE: u8 = 2;
 /// Exit code: the machine lacks something, so the command could not run.
 const LACKING: u8 = 3;
+/// Exit code: there is nothing of what was asked for.
+const NOTHING_MATCHED: u8 = 4;
 
 /// Runs chat scenarios, and the servers they need.
 #[derive(Debug, Parser)]
@@ -22,20 +29,25 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Read scenarios without running them, and show every mistake where it is.
+    Lint(lint::Lint),
     /// Real Kafka, Redis and Postgres on free loopback ports, without Docker.
     #[command(subcommand)]
     Stack(stack::StackCommand),
 }
 
 impl Cli {
-    /// Does what was asked. Exit codes: 0 yes or done, 1 no or failed, 2 wrong usage (clap), 3 the machine lacks something.
+    /// Does what was asked. Exit codes: 0 yes or done, 1 no or failed, 2 wrong usage (clap) or a wrong file, 3 the machine
+    /// lacks something, 4 there is nothing of what was asked for.
     pub async fn run(self) -> ExitCode {
         let outcome = match self.command {
-            Command::Stack(command) => command.run().await,
+            Command::Lint(lint) => lint.run(),
+            Command::Stack(command) => {
+                command.run().await.map(|is_fine| if is_fine { SUCCESS } else { FAILED })
+            }
         };
         match outcome {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::from(FAILED),
+            Ok(code) => ExitCode::from(code),
             Err(error) => {
                 terminal::note(&format!("error: {error:#}"));
                 let stack_error = error.downcast_ref::<StackError>();

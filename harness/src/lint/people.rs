@@ -1,0 +1,115 @@
+//! Actors, devices, rooms: who exists.
+
+use super::Linter;
+use crate::scenario::{Place, Who};
+
+impl Linter<'_> {
+    pub(super) fn people(&mut self) {
+        let scenario = self.scenario;
+        if scenario.actors.is_empty() {
+            self.report(self.problem(Place::default(), "`actors` is empty: nobody does anything"));
+        }
+        for (actor, devices) in &scenario.actors {
+            self.name("an actor", actor, devices.into());
+            if devices.value.is_empty() {
+                self.report(self.problem(devices, format!("`{actor}` has no device")));
+            }
+            for (device, described) in &devices.value {
+                self.name("a device", device, described.into());
+                self.gateway(&described.value.gateway, described.into());
+            }
+        }
+        for (room, members) in &scenario.rooms {
+            self.name("a room", room, members.into());
+            for member in &members.value {
+                if !scenario.actors.contains_key(&member.value) {
+                    let text = format!("there is no actor `{}`", member.value);
+                    let known = scenario.actors.keys().map(String::as_str);
+                    let problem = self.problem(member, text).with_known(&member.value, known);
+                    self.report(problem);
+                }
+            }
+        }
+    }
+
+    fn name(&mut self, what: &str, name: &str, place: Place) {
+        let is_word = !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
+        if !is_word {
+            let text = format!("`{name}` is no name for {what}: use a-z, 0-9, `-` and `_`");
+            self.report(self.problem(place, text));
+        } else if name == Who::EVERYONE {
+            let text = format!("`{name}` stands for all devices, it cannot be {what}");
+            self.report(self.problem(place, text));
+        }
+    }
+
+    /// Whether there is such a gateway; a problem if not.
+    pub(super) fn gateway(&mut self, name: &str, place: Place) -> bool {
+        let names = numbered("gw", self.scenario.stack.gateways.value);
+        self.is_one_of("gateway", name, &names, place)
+    }
+
+    pub(super) fn is_one_of(
+        &mut self,
+        what: &str,
+        name: &str,
+        known: &[String],
+        place: Place,
+    ) -> bool {
+        if known.iter().any(|known| known == name) {
+            return true;
+        }
+        let problem = self.problem(place, format!("there is no {what} `{name}`"));
+        self.report(problem.with_known(name, known.iter().map(String::as_str)));
+        false
+    }
+
+    /// The devices behind one name; a problem if there is none.
+    pub(super) fn devices_named(&mut self, name: &str, place: Place) -> Vec<String> {
+        let actors = &self.scenario.actors;
+        let all = || {
+            actors.iter().flat_map(|(actor, devices)| {
+                devices.value.keys().map(move |device| format!("{actor}.{device}"))
+            })
+        };
+        if name == Who::EVERYONE {
+            return all().collect();
+        }
+        if let Some(devices) = actors.get(name) {
+            return devices.value.keys().map(|device| format!("{name}.{device}")).collect();
+        }
+        let known: Vec<String> = all().collect();
+        if known.iter().any(|known| known == name) {
+            return vec![name.to_owned()];
+        }
+        let what = if name.contains('.') { "device" } else { "actor or device" };
+        let problem = self.problem(place, format!("there is no {what} `{name}`"));
+        let actors = actors.keys().map(String::as_str);
+        let names = known.iter().map(String::as_str).chain(actors).chain([Who::EVERYONE]);
+        self.report(problem.with_known(name, names));
+        Vec::new()
+    }
+
+    pub(super) fn actor(&mut self, name: &str, place: Place) {
+        let known: Vec<String> = self.scenario.actors.keys().cloned().collect();
+        self.is_one_of("actor", name, &known, place);
+    }
+
+    /// A room that the scenario declares, or any if it declares none.
+    pub(super) fn room(&mut self, name: &str, place: Place) {
+        let rooms = &self.scenario.rooms;
+        if rooms.is_empty() || self.known.captured.contains(name) {
+            return;
+        }
+        let known: Vec<String> = rooms.keys().cloned().collect();
+        self.is_one_of("room", name, &known, place);
+    }
+}
+
+/// `gw1`, `gw2`, ...
+pub(super) fn numbered(prefix: &str, count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("{prefix}{n}")).collect()
+}

@@ -1,0 +1,346 @@
+//! Steps, one after the other, with what is true by then.
+
+use super::{Linter, people::numbered};
+use crate::scenario::{
+    AckWanted, Backends, Connect, CrashHow, Deliver, Expect, Join, Never, Parallel, Place, Repeat,
+    Request, Send, Spanned, Step, Token, Wait,
+};
+
+/// Most messages that one step may send, and rounds that it may repeat.
+const COUNT_MAX: usize = 100_000;
+const ROUNDS_MAX: usize = 10_000;
+
+const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+impl Linter<'_> {
+    pub(super) fn step(&mut self, step: &Spanned<Step>) {
+        match &step.value {
+            Step::Connect(connect) => self.connect(step, connect),
+            Step::Disconnect(who) => {
+                for (device, place) in self.devices(who, step) {
+                    self.must_be_connected(&device, place);
+                    self.gone(&device);
+                }
+            }
+            Step::Join(join) => self.join(step, join, true),
+            Step::Leave(leave) => self.join(step, leave, false),
+            Step::Send(send) => self.send(step, send),
+            Step::Heartbeat(who) => {
+                for (device, place) in self.devices(who, step) {
+                    self.must_be_connected(&device, place);
+                }
+            }
+            Step::Request(request) => self.request(request),
+            Step::Raw(raw) => self.one_connected(&raw.device),
+            Step::Wait(Wait { device, within, .. }) => {
+                self.devices_named(&device.value, device.into());
+                self.time(within);
+            }
+            Step::Expect(expect) => self.expect(step, expect),
+            Step::Deliver(deliver) => self.deliver(step, deliver),
+            Step::Never(Never { message, to, lasting }) => {
+                self.message(message);
+                self.devices(to, step);
+                self.time(lasting);
+            }
+            Step::Crash(crash) => {
+                self.one_connected(&crash.device);
+                if crash.how != CrashHow::Freeze {
+                    self.gone(&crash.device.value);
+                }
+            }
+            Step::Network(network) => {
+                self.devices_named(&network.device.value, (&network.device).into());
+                self.times([&network.delay]);
+            }
+            Step::Stop(stop) => {
+                if self.process(&stop.what) {
+                    self.known.stopped.insert(stop.what.value.clone());
+                }
+            }
+            Step::Restart(stop) => drop(self.process(&stop.what)),
+            Step::RollingRestart(stop) => {
+                let known = ["gateways".to_owned(), "workers".to_owned()];
+                self.is_one_of("group of processes", &stop.what.value, &known, (&stop.what).into());
+            }
+            Step::Start(what) => {
+                if self.process(what) && !self.known.stopped.remove(&what.value) {
+                    self.report(self.problem(what, format!("`{}` runs already", what.value)));
+                }
+            }
+            Step::Freeze(what) | Step::Thaw(what) => drop(self.process(what)),
+            Step::Parallel(parallel) => self.parallel(step, parallel),
+            Step::Repeat(repeat) => self.repeat(repeat),
+            Step::Use(shared) => {
+                if !shared.file.value.ends_with(".yaml") {
+                    let text = "the steps to use stand in a `.yaml` file, named from this one";
+                    self.report(self.problem(&shared.file, text));
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, step: &Spanned<Step>, connect: &Connect) {
+        let is_let_in = connect.accepted.unwrap_or(connect.token == Token::Good);
+        for (device, place) in self.devices(&connect.who, step) {
+            if is_let_in && !self.known.connected.insert(device.clone()) {
+                let text = format!("`{device}` is connected already");
+                self.report(self.problem(place, text).with_help("disconnect it first"));
+            }
+        }
+    }
+
+    fn gone(&mut self, device: &str) {
+        self.known.connected.remove(device);
+        self.known.joined.remove(device);
+    }
+
+    fn must_be_connected(&mut self, device: &str, place: Place) {
+        if !self.known.connected.contains(device) {
+            let problem = self.problem(place, format!("`{device}` is not connected by then"));
+            self.report(problem.with_help(format!("put `- connect: {device}` before this step")));
+        }
+    }
+
+    fn one_connected(&mut self, device: &Spanned<String>) {
+        for name in self.devices_named(&device.value, device.into()) {
+            self.must_be_connected(&name, device.into());
+        }
+    }
+
+    fn join(&mut self, step: &Spanned<Step>, join: &Join, is_entering: bool) {
+        let Join { who, room, payload, after, ack, within } = join;
+        self.times([within]);
+        match (room, payload) {
+            (None, None) => self.report(self.problem(step, "`room` is missing here")),
+            (Some(_), Some(payload)) => {
+                self.report(self.problem(payload, "`payload` replaces `room`: write one of them"));
+            }
+            (Some(room), None) => self.room(&room.value, room.into()),
+            (None, Some(_)) => {}
+        }
+        if let Some(after) = after {
+            if is_entering {
+                self.message(after);
+            } else {
+                self.report(self.problem(after, "only `join` resumes after a message"));
+            }
+        }
+        let succeeds = ack.as_ref().is_none_or(|ack| {
+            matches!(ack.value, AckWanted::Success | AckWanted::Truncated | AckWanted::None)
+        });
+        for (device, place) in self.devices(who, step) {
+            self.must_be_connected(&device, place);
+            let Some(room) = room.as_ref().filter(|_| succeeds) else { continue };
+            let rooms = self.known.joined.entry(device).or_default();
+            if is_entering {
+                rooms.insert(room.value.clone());
+            } else {
+                rooms.remove(&room.value);
+            }
+        }
+    }
+
+    fn send(&mut self, step: &Spanned<Step>, send: &Send) {
+        let Send { from, room, text, payload, name, again, count, within, .. } = send;
+        self.one_connected(from);
+        self.times([within]);
+        let ways = [text.is_some(), payload.is_some(), again.is_some()];
+        match ways.iter().filter(|way| **way).count() {
+            0 => {
+                let help =
+                    "write `text: \"hi\"`, `text: \"{{ any chat text }}\"`, `payload:` or `again:`";
+                self.report(self.problem(step, "nothing is sent here").with_help(help));
+            }
+            1 => {}
+            _ => {
+                let text = "`text`, `payload` and `again` exclude each other: write one of them";
+                self.report(self.problem(step, text));
+            }
+        }
+        if text.is_some() && room.is_none() {
+            self.report(self.problem(step, "`room` is missing here"));
+        }
+        if let Some(room) = room {
+            self.room(&room.value, room.into());
+        }
+        if let Some(again) = again {
+            self.message(again);
+        }
+        if let Some(count) = count
+            && !(1..=COUNT_MAX).contains(&count.value)
+        {
+            let text = format!("`count` is 1 to {COUNT_MAX}, not {}", count.value);
+            self.report(self.problem(count, text));
+        }
+        if let Some(name) = name {
+            let room = room.as_ref().map(|room| room.value.clone());
+            if self.known.messages.insert(name.value.clone(), room).is_some() {
+                let text = format!("another message is named `{}` already", name.value);
+                self.report(self.problem(name, text));
+            }
+        }
+    }
+
+    /// A message that has a name by now.
+    fn message(&mut self, name: &Spanned<String>) {
+        if !self.known.messages.contains_key(&name.value) {
+            let text = format!("no message is named `{}` by then", name.value);
+            let problem = self.problem(name, text);
+            let known = self.known.messages.keys().map(String::as_str);
+            let mut problem = problem.with_known(&name.value, known);
+            if problem.help.is_none() {
+                problem =
+                    problem.with_help(format!("name one: `- send: {{ ..., as: {} }}`", name.value));
+            }
+            self.report(problem);
+        }
+    }
+
+    fn deliver(&mut self, step: &Spanned<Step>, deliver: &Deliver) {
+        let Deliver { message, to, within, times } = deliver;
+        self.message(message);
+        self.times([within]);
+        if let Some(times) = times
+            && times.value == 0
+        {
+            let problem = self.problem(times, "zero times at once is true before anything happens");
+            self.report(
+                problem.with_help("write `- never: { message: ..., to: ..., for: 500ms }`"),
+            );
+        }
+        let room = self.known.messages.get(&message.value).cloned().flatten();
+        for (device, place) in self.devices(to, step) {
+            let Some(room) = &room else { continue };
+            let is_inside =
+                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room));
+            if !is_inside {
+                let text = format!(
+                    "`{device}` is not in `{room}` by then: it can never hear `{}`",
+                    message.value
+                );
+                let help =
+                    format!("put `- join: {{ who: {device}, room: {room} }}` before the send");
+                self.report(self.problem(place, text).with_help(help));
+            }
+        }
+    }
+
+    fn request(&mut self, request: &Request) {
+        let Request { by, call, to, capture, .. } = request;
+        self.actor(&by.value, by.into());
+        if let Some(to) = to {
+            self.gateway(&to.value, to.into());
+        }
+        let is_call = call
+            .value
+            .split_once(' ')
+            .is_some_and(|(verb, path)| VERBS.contains(&verb) && path.starts_with('/'));
+        if !is_call {
+            let problem = self.problem(call, format!("`{}` is no request", call.value));
+            self.report(problem.with_help("write for example `call: POST /rooms`"));
+        }
+        self.known.captured.extend(capture.keys().cloned());
+    }
+
+    fn expect(&mut self, step: &Spanned<Step>, expect: &Expect) {
+        let Expect { presence, redis, history, stored, topic, within, lasting, ttl, .. } = expect;
+        self.times([within, lasting, ttl]);
+        let subjects = [presence, redis, history, stored, topic];
+        match subjects.iter().filter(|subject| subject.is_some()).count() {
+            0 => {
+                let help = "write `presence: alice`, `redis: \"key\"`, `history: room`, `stored: room` or `topic: name`";
+                self.report(self.problem(step, "nothing is looked at here").with_help(help));
+            }
+            1 => {}
+            _ => {
+                let text =
+                    "`presence`, `redis`, `history`, `stored` and `topic` exclude each other";
+                self.report(self.problem(step, text).with_help("make two steps of it"));
+            }
+        }
+        if let (Some(_), Some(lasting)) = (within, lasting) {
+            let text = "`within` becomes true in time, `for` stays true: one step cannot do both";
+            self.report(self.problem(lasting, text).with_help("make two steps of it"));
+        }
+        if let Some(actor) = presence {
+            self.actor(&actor.value, actor.into());
+            if expect.online.is_none() && expect.sockets.is_none() {
+                let problem = self.problem(step, "nothing is expected of the presence");
+                self.report(problem.with_help("write `online: true` or `sockets: 2`"));
+            }
+        }
+        if let (Some(is_online), Some(sockets)) = (expect.online, expect.sockets)
+            && is_online != (sockets > 0)
+        {
+            let text = format!("`online: {is_online}` with `sockets: {sockets}` can never be true");
+            self.report(self.problem(step, text));
+        }
+        for room in [history, stored].into_iter().flatten() {
+            self.room(&room.value, room.into());
+        }
+        for message in expect.messages.iter().flatten() {
+            self.message(message);
+        }
+        let is_real = self.scenario.stack.backends != Backends::Embedded;
+        for (what, subject) in [("Redis", redis), ("Postgres", stored), ("Kafka", topic)] {
+            if let Some(subject) = subject.as_ref().filter(|_| !is_real) {
+                let problem = self.problem(subject, format!("an embedded gateway has no {what}"));
+                self.report(problem.with_help("write `stack: { backends: real }`"));
+            }
+        }
+    }
+
+    /// Whether there is such a process; a problem if not.
+    fn process(&mut self, what: &Spanned<String>) -> bool {
+        let stack = &self.scenario.stack;
+        let mut known = numbered("gw", stack.gateways.value);
+        if stack.backends != Backends::Embedded {
+            known.extend(numbered("worker", stack.workers.value));
+            known.extend(["kafka", "redis", "postgres"].map(str::to_owned));
+        }
+        if ["kafka", "redis", "postgres"].contains(&what.value.as_str())
+            && stack.backends == Backends::Embedded
+        {
+            let text = format!("an embedded gateway has no `{}`", what.value);
+            let problem = self.problem(what, text);
+            self.report(problem.with_help("write `stack: { backends: real }`"));
+            return false;
+        }
+        self.is_one_of("process", &what.value, &known, what.into())
+    }
+
+    fn parallel(&mut self, step: &Spanned<Step>, parallel: &Parallel) {
+        if parallel.0.len() < 2 {
+            self.report(self.problem(step, "`parallel` needs two blocks or more"));
+        }
+        let before = self.known.clone();
+        let mut after = before.clone();
+        for block in &parallel.0 {
+            // A block cannot count on what another one does meanwhile.
+            self.known = before.clone();
+            for step in block {
+                self.step(step);
+            }
+            after.connected.append(&mut self.known.connected);
+            after.messages.append(&mut self.known.messages);
+            after.captured.append(&mut self.known.captured);
+            after.stopped.append(&mut self.known.stopped);
+            for (device, rooms) in &mut self.known.joined {
+                after.joined.entry(device.clone()).or_default().append(rooms);
+            }
+        }
+        self.known = after;
+    }
+
+    fn repeat(&mut self, repeat: &Repeat) {
+        let Repeat { times, steps } = repeat;
+        if !(1..=ROUNDS_MAX).contains(&times.value) {
+            let text = format!("`times` is 1 to {ROUNDS_MAX}, not {}", times.value);
+            self.report(self.problem(times, text));
+        }
+        for step in steps {
+            self.step(step);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What is wrong with a file: where, in words, with the line itself and what was probably meant.
+
+use std::fmt;
+
+use serde_saphyr::Location;
+
+use super::Spanned;
+
+/// A place in a file. Line and column count from 1; line 0: the file as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub line: u64,
+    pub column: u64,
+}
+
+impl From<Location> for Place {
+    fn from(location: Location) -> Self {
+        Self { line: location.line(), column: location.column() }
+    }
+}
+
+impl<T> From<&Spanned<T>> for Place {
+    fn from(spanned: &Spanned<T>) -> Self {
+        spanned.referenced.into()
+    }
+}
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub file: String,
+    pub place: Place,
+    /// The line of the file, without its end.
+    pub line: String,
+    pub text: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A mistake at `place` of the file whose whole text is `source`.
+    pub fn new(file: &str, source: &str, place: Place, text: impl Into<String>) -> Self {
+        let index = usize::try_from(place.line).unwrap_or(0);
+        let line = index.checked_sub(1).and_then(|index| source.lines().nth(index));
+        let line = line.unwrap_or_default().to_owned();
+        Self { file: file.to_owned(), place, line, text: text.into(), help: None }
+    }
+
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds `did you mean ...` if something known is close to what was written, else all that is known.
+    #[must_use]
+    pub fn with_known<'a>(self, written: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        match closest(written, &known) {
+            Some(meant) => self.with_help(format!("did you mean `{meant}`?")),
+            None if known.is_empty() => self,
+            None => {
+                let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+                self.with_help(format!("known here: {}", known.join(", ")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, place, line, text, help } = self;
+        if place.line == 0 {
+            write!(f, "{file}: {text}")?;
+        } else {
+            let Place { line: number, column } = place;
+            let margin = " ".repeat(number.to_string().len());
+            let pad: String = line
+                .chars()
+                .take(usize::try_from(column.saturating_sub(1)).unwrap_or(0))
+                .map(|c| if c == '\t' { '\t' } else { ' ' })
+                .collect();
+            write!(
+                f,
+                "{file}:{number}:{column}: {text}\n{margin} |\n{number} | {line}\n{margin} | {pad}^"
+            )?;
+        }
+        match help {
+            Some(help) => write!(f, "\n  help: {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The known name that is nearest to what was written, if it is near enough to be meant.
+pub fn closest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = written.to_lowercase();
+    known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), *name))
+        .filter(|(distance, name)| *distance <= (name.chars().count().max(3)) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_probably_meant_is_near() {
+        let known = ["connect", "disconnect", "join", "deliver"];
+        assert_eq!(closest("conect", &known), Some("connect"));
+        assert_eq!(closest("JOIN", &known), Some("join"));
+        assert_eq!(closest("delivre", &known), Some("deliver"));
+        assert_eq!(closest("frobnicate", &known), None);
+        assert_eq!(closest("x", &["ttl"]), None);
+    }
+
+    #[test]
+    fn a_problem_shows_its_line() {
+        let source = "a: 1\n\tb: tow\n";
+        let place = Place { line: 2, column: 5 };
+        let problem =
+            Problem::new("f.yaml", source, place, "`tow` is no number").with_help("write `2`");
+        let expect =
+            "f.yaml:2:5: `tow` is no number\n  |\n2 | \tb: tow\n  | \t   ^\n  help: write `2`";
+        assert_eq!(problem.to_string(), expect);
+    }
+}

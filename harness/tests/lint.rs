@@ -1,0 +1,55 @@
+//! What `harness lint` says, through the program: nothing about good scenarios, and about each malformed one what is wrong,
+//! where, and what was meant.
+
+#![expect(clippy::unwrap_used, reason = "clippy's leave for tests does not reach their helpers")]
+
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+/// Runs `harness lint` in the folder of the tests: what it prints names no machine's paths.
+fn lint(path: &str) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+    let Output { status, stdout, stderr } =
+        command.arg("lint").arg(path).current_dir(tests()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn a_good_scenario_has_no_mistake() {
+    assert_eq!(lint("scenarios"), (0, String::new(), "1 scenarios, no mistake\n".to_owned()));
+}
+
+#[test]
+fn every_malformed_scenario_is_explained() {
+    let mut names: Vec<String> = tests()
+        .join("malformed")
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 40, "{}", names.len());
+    let mut all = String::new();
+    for name in names {
+        let (code, said, _) = lint(&format!("malformed/{name}"));
+        assert_eq!(code, 2, "{name}: {said}");
+        write!(all, "{}", said.replace("malformed/", "")).unwrap();
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn where_there_is_nothing_that_is_said() {
+    assert_eq!(lint("../src").0, 4);
+    let (code, _, said) = lint("nowhere.yaml");
+    assert_eq!(code, 1);
+    assert!(said.contains("nowhere.yaml"), "{said}");
+}
