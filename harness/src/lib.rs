@@ -3,5 +3,7 @@
 
 pub mod scenario;
 pub mod lint;
+pub mod history;
+pub mod check;
 pub mod stack;
 pub mod cli;

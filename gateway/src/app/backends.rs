@@ -97,11 +97,12 @@ pub async fn migrate(config: &Config, opened: &Opened) -> Result<(), AppError> {
     opened.store.migrate().await?;
     tracing::info!("the database schema is up to date");
     let created = opened.broker.create_topics(&topic_specs(&config.backends.topics)).await;
-    let created = created.map_err(|error| match error {
-        BrokerError::Refused(reason) => AppError::Setting(format!(
-            "KAFKA_PARTITIONS, KAFKA_REPLICATION, KAFKA_MIN_INSYNC_REPLICAS, KAFKA_RETENTION_MS: {reason}"
-        )),
-        other => AppError::Broker(other),
+    let created = created.map_err(|error| {
+        if let BrokerError::Refused(reason) = error {
+            let settings = "KAFKA_PARTITIONS, KAFKA_REPLICATION, KAFKA_MIN_INSYNC_REPLICAS, KAFKA_RETENTION_MS";
+            return AppError::Setting(format!("{settings}: {reason}"));
+        }
+        AppError::Broker(error)
     })?;
     for topic in created {
         tracing::info!("created topic {topic}");

@@ -1,9 +1,11 @@
 //! Steps, one after the other, with what is true by then.
 
+use std::path::Path;
+
 use super::{Linter, people::numbered};
 use crate::scenario::{
     AckWanted, Backends, Connect, CrashHow, Deliver, Expect, Join, Never, Parallel, Place, Repeat,
-    Request, Send, Spanned, Step, Token, Wait,
+    Request, Send, Spanned, Step, Stop, Token, Wait,
 };
 
 /// Most messages that one step may send, and rounds that it may repeat.
@@ -53,26 +55,27 @@ impl Linter<'_> {
                 self.devices_named(&network.device.value, (&network.device).into());
                 self.times([&network.delay]);
             }
-            Step::Stop(stop) => {
-                if self.process(&stop.what) {
-                    self.known.stopped.insert(stop.what.value.clone());
+            Step::Stop(Stop { what, .. }) => {
+                if self.process(what) {
+                    self.known.stopped.insert(what.value.clone());
                 }
             }
-            Step::Restart(stop) => drop(self.process(&stop.what)),
-            Step::RollingRestart(stop) => {
+            Step::RollingRestart(Stop { what, .. }) => {
                 let known = ["gateways".to_owned(), "workers".to_owned()];
-                self.is_one_of("group of processes", &stop.what.value, &known, (&stop.what).into());
+                self.is_one_of("group of processes", &what.value, &known, what.into());
             }
             Step::Start(what) => {
                 if self.process(what) && !self.known.stopped.remove(&what.value) {
                     self.report(self.problem(what, format!("`{}` runs already", what.value)));
                 }
             }
-            Step::Freeze(what) | Step::Thaw(what) => drop(self.process(what)),
+            Step::Restart(Stop { what, .. }) | Step::Freeze(what) | Step::Thaw(what) => {
+                self.process(what);
+            }
             Step::Parallel(parallel) => self.parallel(step, parallel),
             Step::Repeat(repeat) => self.repeat(repeat),
             Step::Use(shared) => {
-                if !shared.file.value.ends_with(".yaml") {
+                if Path::new(&shared.file.value).extension().is_none_or(|it| it != "yaml") {
                     let text = "the steps to use stand in a `.yaml` file, named from this one";
                     self.report(self.problem(&shared.file, text));
                 }

@@ -35,14 +35,12 @@ impl<'de> Deserialize<'de> for Text {
         let inner = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
         let Some(inner) = inner else { return Ok(Self::Literal(text)) };
         let words = inner.split_whitespace().collect::<Vec<_>>().join(" ");
-        match Generator::ALL.iter().find(|(name, _)| *name == words) {
-            Some((_, generator)) => Ok(Self::Any(*generator)),
-            None => {
-                let known: Vec<_> =
-                    Generator::ALL.iter().map(|(name, _)| format!("`{{{{ {name} }}}}`")).collect();
-                let known = known.join(", ");
-                Err(D::Error::custom(format!("nothing makes up `{words}`: there are {known}")))
-            }
+        if let Some((_, generator)) = Generator::ALL.iter().find(|(name, _)| *name == words) {
+            return Ok(Self::Any(*generator));
         }
+        let known: Vec<_> =
+            Generator::ALL.iter().map(|(name, _)| format!("`{{{{ {name} }}}}`")).collect();
+        let known = known.join(", ");
+        Err(D::Error::custom(format!("nothing makes up `{words}`: there are {known}")))
     }
 }

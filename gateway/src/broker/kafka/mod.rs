@@ -4,7 +4,9 @@
 //! consumer's polling on an OS thread.
 
 mod client;
+mod committer;
 mod group;
+mod membership;
 mod publisher;
 mod tail;
 mod topics;

@@ -1,0 +1,142 @@
+//! Who got which message: everybody who was there for it, once, and nobody else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Finding, seconds};
+use crate::history::{History, Inside, Sent, Story};
+
+/// Sender, room and `clientMsgId`: what a message is known by before it has an id.
+type Key = (String, String, String);
+
+fn key(story: &Story, sent: &Sent) -> Option<Key> {
+    let user = story.connections.get(&sent.connection)?.user.to_lowercase();
+    Some((user, sent.id("roomId")?, sent.id("clientMsgId")?))
+}
+
+/// What was accepted, each message once, as it was first sent.
+fn accepted(story: &Story) -> BTreeMap<Key, &Sent> {
+    let mut accepted = BTreeMap::new();
+    for sent in story.sent.iter().filter(|sent| sent.event == "sendMessage" && sent.is_accepted()) {
+        if let Some(key) = key(story, sent) {
+            accepted.entry(key).or_insert(sent);
+        }
+    }
+    accepted
+}
+
+/// Every accepted message is stored, and reaches every connection that was in the room before it was sent and stayed.
+pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+    let mut heard = BTreeSet::new();
+    let mut ids = BTreeMap::new();
+    for delivery in &story.deliveries {
+        let id = |field| delivery.id(field);
+        let key: Key = (id("senderId"), id("roomId"), id("clientMsgId"));
+        ids.insert(key.clone(), id("messageId"));
+        heard.insert((delivery.connection, key));
+    }
+    for (room, message) in
+        story.stored.iter().flat_map(|(room, all)| all.iter().map(move |it| (room, it)))
+    {
+        let id = |field: &str| message[field].as_str().unwrap_or_default().to_lowercase();
+        ids.insert((id("senderId"), room.clone(), id("clientMsgId")), id("messageId"));
+    }
+    for (key, sent) in accepted(story) {
+        let (user, room, client_msg_id) = &key;
+        let (what, place) = (history.name(client_msg_id), history.name(room));
+        if let Some(stored) = story.stored.get(room) {
+            let is_it = |message: &&serde_json::Value| {
+                let is = |field: &str, id: &str| {
+                    message[field].as_str().is_some_and(|it| it.eq_ignore_ascii_case(id))
+                };
+                is("senderId", user) && is("clientMsgId", client_msg_id)
+            };
+            let times = stored.iter().filter(is_it).count();
+            if times != 1 {
+                let text =
+                    format!("{what} of {place} was accepted and is stored {times} times, not once");
+                findings.push(Finding { invariant: "nothing-lost", at: sent.at, text });
+            }
+        }
+        for inside in story.inside.iter().filter(|inside| inside.room == *room) {
+            let has_stayed = inside.leaving.is_none() || heard_later(story, inside, ids.get(&key));
+            if inside.joined < sent.at
+                && has_stayed
+                && !heard.contains(&(inside.connection, key.clone()))
+            {
+                let text = format!(
+                    "{} was in {place} since {} and never heard {what}, sent at {} and accepted",
+                    story.device(inside.connection),
+                    seconds(inside.joined),
+                    seconds(sent.at),
+                );
+                findings.push(Finding { invariant: "nothing-lost", at: sent.at, text });
+            }
+        }
+    }
+}
+
+/// Whether a connection that left later was still there for a newer message than `id`.
+fn heard_later(story: &Story, inside: &Inside, id: Option<&String>) -> bool {
+    let Some(id) = id else { return false };
+    story.deliveries.iter().any(|delivery| {
+        delivery.connection == inside.connection
+            && delivery.id("roomId") == inside.room
+            && inside.asked <= delivery.at
+            && inside.left.is_none_or(|left| delivery.at <= left)
+            && delivery.id("messageId") > *id
+    })
+}
+
+/// No connection hears a message twice.
+pub(super) fn no_duplicate(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+    let mut first = BTreeMap::new();
+    for delivery in &story.deliveries {
+        let id = |field| delivery.id(field);
+        for what in [id("messageId"), format!("{} {}", id("senderId"), id("clientMsgId"))] {
+            let before = first.insert((delivery.connection, id("roomId"), what), delivery.at);
+            if let Some(before) = before {
+                let text = format!(
+                    "{} heard {} twice: at {} and at {}",
+                    story.device(delivery.connection),
+                    history.name(&id("clientMsgId")),
+                    seconds(before),
+                    seconds(delivery.at),
+                );
+                findings.push(Finding { invariant: "no-duplicate", at: delivery.at, text });
+                break;
+            }
+        }
+    }
+}
+
+/// Nobody hears a room before asking to join it, or after the leave was answered.
+pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+    for delivery in &story.deliveries {
+        let room = delivery.id("roomId");
+        let is_asked = |sent: &&Sent| {
+            sent.connection == delivery.connection
+                && sent.event == "joinRoom"
+                && sent.at <= delivery.at
+                && sent.id("roomId").as_deref() == Some(room.as_str())
+        };
+        // An ack may come after the first message.
+        let asked = story.sent.iter().rfind(is_asked);
+        let has_left = story.inside.iter().any(|inside| {
+            inside.connection == delivery.connection
+                && inside.room == room
+                && inside.left.is_some_and(|left| left < delivery.at)
+                && asked.is_some_and(|asked| asked.at <= inside.joined)
+        });
+        let was_refused =
+            asked.is_some_and(|asked| asked.acks.iter().any(|(_, ack)| ack["success"] == false));
+        if asked.is_none() || has_left || was_refused {
+            let text = format!(
+                "{} is not in {} and heard {}",
+                story.device(delivery.connection),
+                history.name(&room),
+                history.name(&delivery.id("clientMsgId")),
+            );
+            findings.push(Finding { invariant: "no-leak", at: delivery.at, text });
+        }
+    }
+}

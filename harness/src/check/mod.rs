@@ -1,0 +1,44 @@
+//! Judges a history: pure functions, one for each invariant. A correct history never fails, one with a fault always does.
+
+mod acks;
+mod delivery;
+mod frames;
+mod order;
+
+use std::time::Duration;
+
+use crate::history::{History, Story};
+
+/// Something that the contract does not allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The invariant, as in [`crate::scenario::INVARIANTS`].
+    pub invariant: &'static str,
+    /// When it could be seen.
+    pub at: Duration,
+    /// In words, with names.
+    pub text: String,
+}
+
+/// Everything that is wrong with a history, in the order of time; `without` names the invariants that are left unjudged.
+pub fn check(history: &History, without: &[&str]) -> Vec<Finding> {
+    let story = Story::read(history);
+    let mut findings = Vec::new();
+    delivery::nothing_lost(history, &story, &mut findings);
+    delivery::no_duplicate(history, &story, &mut findings);
+    delivery::no_leak(history, &story, &mut findings);
+    order::one_order(history, &story, &mut findings);
+    acks::one_ack(history, &story, &mut findings);
+    frames::frames(&story, &mut findings);
+    findings.retain(|finding| !without.contains(&finding.invariant));
+    findings.sort_by_key(|finding| finding.at);
+    findings
+}
+
+/// `1.20 s`.
+fn seconds(at: Duration) -> String {
+    format!("{:.2} s", at.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,353 @@
+//! A made-up run that is right has no finding; the same run with one planted fault has one, of the right invariant.
+
+use std::time::Duration;
+
+use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::check;
+use crate::history::{ConnectionId, Entry, History, What};
+
+const DEVICES: [(&str, u128); 3] = [("alice.phone", 1), ("alice.laptop", 1), ("bob.phone", 2)];
+
+/// What somebody does in a made-up run.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Join(usize),
+    Leave(usize),
+    Send(usize),
+    /// The last message of this device, once more.
+    Retry(usize),
+    Heartbeat(usize),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = (0..5_usize, 0..DEVICES.len()).prop_map(|(kind, device)| match kind {
+        0 => Act::Join(device),
+        1 => Act::Leave(device),
+        2 => Act::Retry(device),
+        3 => Act::Heartbeat(device),
+        _ => Act::Send(device),
+    });
+    prop::collection::vec(act, 1..60)
+}
+
+fn uuid(kind: u128, n: u128) -> String {
+    Uuid::from_u128(kind << 80 | 0x4 << 76 | 0x8 << 60 | n).to_string()
+}
+
+fn room() -> String {
+    uuid(3, 1)
+}
+
+/// A gateway that makes no mistake, and the devices that talk to it.
+struct Run {
+    history: History,
+    at: Duration,
+    inside: [bool; 3],
+    next_ack: [u64; 3],
+    last: [Option<Value>; 3],
+    stored: Vec<Value>,
+}
+
+impl Run {
+    fn of(acts: &[Act]) -> History {
+        let mut run = Self {
+            history: History::default(),
+            at: Duration::ZERO,
+            inside: [false; 3],
+            next_ack: [0; 3],
+            last: [const { None }; 3],
+            stored: Vec::new(),
+        };
+        run.history.call(room(), "general");
+        for (n, (device, user)) in DEVICES.iter().enumerate() {
+            let (connection, gateway) = (id(n), "gw1".to_owned());
+            let (device, user) = ((*device).to_owned(), uuid(2, *user));
+            run.push(What::Opened { connection, device, user, gateway });
+            run.received(n, r#"0{"sid":"x"}"#.to_owned());
+            run.received(n, format!(r#"40{{"sid":"{n}"}}"#));
+        }
+        for act in acts {
+            run.act(*act);
+        }
+        run.push(What::Stored { room: room(), messages: run.stored.clone() });
+        run.history
+    }
+
+    fn push(&mut self, what: What) {
+        self.at += Duration::from_millis(1);
+        self.history.push(self.at, what);
+    }
+
+    fn received(&mut self, device: usize, packet: String) {
+        self.push(What::Received { connection: id(device), packet });
+    }
+
+    fn ask(&mut self, device: usize, event: &str, payload: &Value) -> u64 {
+        let ack = self.next_ack[device];
+        self.next_ack[device] += 1;
+        let packet = format!("42{ack}{}", json!([event, payload]));
+        self.push(What::Sent { connection: id(device), packet });
+        ack
+    }
+
+    fn answer(&mut self, device: usize, ack: u64, body: &Value) {
+        self.received(device, format!("43{ack}{}", json!([body])));
+    }
+
+    fn act(&mut self, act: Act) {
+        let success = json!({"success": true});
+        let place = json!({"roomId": room()});
+        match act {
+            Act::Join(device) => {
+                let ack = self.ask(device, "joinRoom", &place);
+                self.inside[device] = true;
+                self.answer(device, ack, &success);
+            }
+            Act::Leave(device) => {
+                let ack = self.ask(device, "leaveRoom", &place);
+                self.inside[device] = false;
+                self.answer(device, ack, &success);
+            }
+            Act::Heartbeat(device) => {
+                let ack = self.ask(device, "heartbeat", &json!({}));
+                self.answer(device, ack, &success);
+            }
+            Act::Send(device) => self.send(device),
+            Act::Retry(device) => {
+                if let Some(payload) = self.last[device].clone() {
+                    let ack = self.ask(device, "sendMessage", &payload);
+                    let body = json!({"clientMsgId": payload["clientMsgId"], "status": "ACCEPTED"});
+                    self.answer(device, ack, &body);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, device: usize) {
+        let n = self.stored.len() as u128;
+        let client_msg_id = uuid(4, n);
+        self.history.call(&client_msg_id, format!("message {n}"));
+        let payload = json!({"roomId": room(), "clientMsgId": client_msg_id, "content": "hi"});
+        let ack = self.ask(device, "sendMessage", &payload);
+        self.last[device] = Some(payload);
+        let body = json!({"clientMsgId": client_msg_id, "status": "ACCEPTED"});
+        self.answer(device, ack, &body);
+        let message_id = Uuid::from_u128(n << 80 | 0x7 << 76 | 0x8 << 60);
+        let message = json!({
+            "messageId": message_id, "roomId": room(), "senderId": uuid(2, DEVICES[device].1),
+            "clientMsgId": client_msg_id, "type": "TEXT", "content": "hi",
+            "createdAt": "2026-01-02T03:04:05.678Z",
+        });
+        self.stored.push(message.clone());
+        for hearer in 0..DEVICES.len() {
+            if self.inside[hearer] {
+                self.received(hearer, format!("42{}", json!(["newMessage", message])));
+            }
+        }
+    }
+}
+
+fn id(device: usize) -> ConnectionId {
+    ConnectionId(u32::try_from(device).unwrap())
+}
+
+/// The same history with its entries changed.
+fn changed(history: &History, change: impl FnOnce(&mut Vec<Entry>)) -> History {
+    let mut entries = history.entries().to_vec();
+    change(&mut entries);
+    let mut changed = History::default();
+    for Entry { at, what } in entries {
+        changed.push(at, what);
+    }
+    changed
+}
+
+/// Where the packets stand that begin so and were received.
+fn received(entries: &[Entry], start: &str) -> Vec<usize> {
+    let is_it = |entry: &Entry| matches!(&entry.what, What::Received { packet, .. } if packet.starts_with(start));
+    (0..entries.len()).filter(|index| is_it(&entries[*index])).collect()
+}
+
+fn edit(entry: &mut Entry, from: &str, to: &str) {
+    let What::Received { packet, .. } = &mut entry.what else { panic!("{entry:?}") };
+    assert!(packet.contains(from), "{packet}");
+    *packet = packet.replacen(from, to, 1);
+}
+
+const DELIVERY: &str = "42[\"newMessage\"";
+
+/// Who heard the message of this entry, if it is one.
+fn hearer(entry: &Entry) -> Option<ConnectionId> {
+    if let What::Received { connection, packet } = &entry.what
+        && packet.starts_with(DELIVERY)
+    {
+        return Some(*connection);
+    }
+    None
+}
+
+/// A fault, the invariant that it breaks, and how it is planted at the chosen one of so many places.
+type Fault = (&'static str, &'static str, fn(&mut Vec<Entry>, prop::sample::Index) -> bool);
+
+/// One of the packets that begin with `start`.
+fn chosen(entries: &[Entry], start: &str, at: prop::sample::Index) -> Option<usize> {
+    let places = received(entries, start);
+    if places.is_empty() { None } else { Some(places[at.index(places.len())]) }
+}
+
+/// Plants what `plant` does to the chosen packet; `false` if there is no such packet.
+fn at_a(
+    entries: &mut Vec<Entry>,
+    start: &str,
+    at: prop::sample::Index,
+    plant: impl FnOnce(&mut Vec<Entry>, usize),
+) -> bool {
+    let place = chosen(entries, start, at);
+    if let Some(place) = place {
+        plant(entries, place);
+    }
+    place.is_some()
+}
+
+const FAULTS: [Fault; 13] = [
+    ("a delivery is lost", "nothing-lost", |entries, at| {
+        // Who leaves need not hear what was on its way.
+        let is_leave = |entry: &Entry| matches!(&entry.what, What::Sent { packet, .. } if packet.contains("leaveRoom"));
+        let nobody_leaves = !entries.iter().any(is_leave);
+        nobody_leaves && at_a(entries, DELIVERY, at, |entries, place| drop(entries.remove(place)))
+    }),
+    ("a delivery before another one is lost", "nothing-lost", |entries, at| {
+        at_a(entries, DELIVERY, at, |entries, place| {
+            // Between two others of its connection, so that even who left later was there for it.
+            let Some(connection) = hearer(&entries[place]) else { return };
+            let next = (place + 1..entries.len())
+                .find(|index| hearer(&entries[*index]) == Some(connection));
+            let is_leaving = |entry: &Entry| matches!(&entry.what, What::Sent { connection: who, packet } if *who == connection && packet.contains("leaveRoom"));
+            let again = next.is_none_or(|next| entries[place..next].iter().any(is_leaving));
+            if again {
+                // No such pair here: a fault of the same kind that is always seen.
+                if let Some(What::Stored { messages, .. }) =
+                    entries.last_mut().map(|it| &mut it.what)
+                {
+                    messages.pop();
+                }
+            } else {
+                entries.remove(place);
+            }
+        })
+    }),
+    ("a stored message is lost", "nothing-lost", |entries, _| {
+        let Some(What::Stored { messages, .. }) = entries.last_mut().map(|entry| &mut entry.what)
+        else {
+            return false;
+        };
+        messages.pop().is_some()
+    }),
+    ("a stored message is there twice", "nothing-lost", |entries, _| {
+        let Some(What::Stored { messages, .. }) = entries.last_mut().map(|entry| &mut entry.what)
+        else {
+            return false;
+        };
+        messages.first().cloned().map(|first| messages.push(first)).is_some()
+    }),
+    ("a delivery comes twice", "no-duplicate", |entries, at| {
+        at_a(entries, DELIVERY, at, |entries, place| entries.insert(place, entries[place].clone()))
+    }),
+    ("an ack is lost", "one-ack", |entries, at| {
+        at_a(entries, "43", at, |entries, place| drop(entries.remove(place)))
+    }),
+    ("an ack comes twice", "one-ack", |entries, at| {
+        at_a(entries, "43", at, |entries, place| entries.insert(place, entries[place].clone()))
+    }),
+    ("an ack has a wrong id", "one-ack", |entries, at| {
+        at_a(entries, "43", at, |entries, place| edit(&mut entries[place], "43", "4399"))
+    }),
+    ("an ack has a field too many", "one-ack", |entries, at| {
+        at_a(entries, "43", at, |entries, place| edit(&mut entries[place], "[{", "[{\"extra\":1,"))
+    }),
+    ("a message lacks a field", "frames", |entries, at| {
+        at_a(entries, DELIVERY, at, |entries, place| {
+            edit(&mut entries[place], "\"type\":\"TEXT\"", "\"kind\":\"TEXT\"");
+        })
+    }),
+    ("a time has no milliseconds", "frames", |entries, at| {
+        at_a(entries, DELIVERY, at, |entries, place| edit(&mut entries[place], "05.678Z", "05Z"))
+    }),
+    ("the server has an event of its own", "frames", |entries, at| {
+        at_a(entries, DELIVERY, at, |entries, place| {
+            edit(&mut entries[place], "newMessage", "news");
+        })
+    }),
+    ("somebody hears a room without having joined", "no-leak", |entries, at| {
+        at_a(entries, DELIVERY, at, |entries, place| {
+            let What::Received { packet, .. } = entries[place].what.clone() else { return };
+            let (connection, at) = (ConnectionId(9), entries[place].at);
+            let (device, user) = ("eve.phone".to_owned(), uuid(2, 9));
+            let opened = What::Opened { connection, device, user, gateway: "gw1".to_owned() };
+            entries.insert(place, Entry { at, what: opened });
+            entries.insert(place + 1, Entry { at, what: What::Received { connection, packet } });
+        })
+    }),
+];
+
+proptest! {
+    #[test]
+    fn a_run_without_a_mistake_has_no_finding(acts in acts()) {
+        prop_assert_eq!(check(&Run::of(&acts), &[]), []);
+    }
+
+    #[test]
+    fn a_planted_fault_is_found(acts in acts(), at: prop::sample::Index, which in 0..FAULTS.len()) {
+        let (name, invariant, plant) = FAULTS[which];
+        let mut is_planted = false;
+        let history = changed(&Run::of(&acts), |entries| is_planted = plant(entries, at));
+        let findings = check(&history, &[]);
+        let is_found = findings.iter().any(|finding| finding.invariant == invariant);
+        prop_assert!(is_found || !is_planted, "{}: {:?}", name, findings);
+        prop_assert!(check(&history, &[invariant]).iter().all(|it| it.invariant != invariant));
+    }
+
+    #[test]
+    fn two_deliveries_that_change_places_are_found(acts in acts(), at: prop::sample::Index) {
+        let history = Run::of(&acts);
+        let places = received(history.entries(), DELIVERY);
+        let of = |place: usize| hearer(&history.entries()[place]);
+        let pairs: Vec<(usize, usize)> = places
+            .iter()
+            .filter_map(|place| {
+                let next = places.iter().find(|next| *next > place && of(**next) == of(*place))?;
+                Some((*place, *next))
+            })
+            .collect();
+        if !pairs.is_empty() {
+            let (first, second) = pairs[at.index(pairs.len())];
+            let swapped = changed(&history, |entries| {
+                let (a, b) = (entries[first].what.clone(), entries[second].what.clone());
+                (entries[first].what, entries[second].what) = (b, a);
+            });
+            let findings = check(&swapped, &["no-leak", "nothing-lost"]);
+            prop_assert!(findings.iter().any(|it| it.invariant == "one-order"), "{:?}", findings);
+        }
+    }
+}
+
+#[test]
+fn a_finding_speaks_of_names() {
+    let history = Run::of(&[Act::Join(2), Act::Send(0)]);
+    let place = received(history.entries(), DELIVERY)[0];
+    let mut entries = history.entries().to_vec();
+    entries.remove(place);
+    let mut history = History::default();
+    history.call(room(), "general");
+    history.call(uuid(4, 0), "hi");
+    for Entry { at, what } in entries {
+        history.push(at, what);
+    }
+    let texts: Vec<_> = check(&history, &[]).into_iter().map(|finding| finding.text).collect();
+    let expect =
+        "bob.phone was in `general` since 0.01 s and never heard `hi`, sent at 0.01 s and accepted";
+    assert_eq!(texts, [expect]);
+}

@@ -1,0 +1,70 @@
+//! Everything that was seen in a run, in order: every frame of every connection, every step and fault. Append-only.
+//!
+//! Owns what happened. Refuses to judge it: `check` does, and reads nothing else.
+
+mod story;
+
+use std::{collections::BTreeMap, time::Duration};
+
+pub use story::{Connection, Delivery, Inside, Sent, Story};
+
+/// One connection of one device: a device that reconnects has another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
+/// One thing that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Since the run began.
+    pub at: Duration,
+    pub what: What,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A transport is open; nothing was said yet.
+    Opened { connection: ConnectionId, device: String, user: String, gateway: String },
+    /// A device sent an Engine.IO packet.
+    Sent { connection: ConnectionId, packet: String },
+    /// A device received one.
+    Received { connection: ConnectionId, packet: String },
+    /// The transport is gone, whoever ended it.
+    Closed { connection: ConnectionId },
+    /// A step of the scenario began, on this line of its file.
+    Step { line: u64, text: String },
+    /// Something was broken on purpose, or mended.
+    Fault { text: String },
+    /// The whole history of a room, as it was read at the end.
+    Stored { room: String, messages: Vec<serde_json::Value> },
+}
+
+/// A run, and what its ids are called in the scenario.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    entries: Vec<Entry>,
+    names: BTreeMap<String, String>,
+}
+
+impl History {
+    /// Appends; time never goes back.
+    pub fn push(&mut self, at: Duration, what: What) {
+        let at = self.entries.last().map_or(at, |last| at.max(last.at));
+        self.entries.push(Entry { at, what });
+    }
+
+    /// From here on `id` is called `name`.
+    pub fn call(&mut self, id: impl Into<String>, name: impl Into<String>) {
+        self.names.insert(id.into().to_lowercase(), name.into());
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The name of an id, in backticks; the id itself if nobody named it.
+    pub fn name(&self, id: &str) -> String {
+        let name = self.names.get(&id.to_lowercase());
+        format!("`{}`", name.map_or(id, String::as_str))
+    }
+}

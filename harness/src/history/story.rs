@@ -1,0 +1,223 @@
+//! The frames of a history, read: what was sent, what came of it, who was where.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+
+use super::{ConnectionId, History, What};
+
+/// An event that a device sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    pub at: Duration,
+    pub connection: ConnectionId,
+    pub event: String,
+    pub payload: Value,
+    /// `None`: it asked for no ack.
+    pub ack_id: Option<u64>,
+    /// Every ack that came, with its time.
+    pub acks: Vec<(Duration, Value)>,
+}
+
+impl Sent {
+    /// A string of the payload, in lower case: ids are compared by value.
+    pub fn id(&self, field: &str) -> Option<String> {
+        self.payload[field].as_str().map(str::to_lowercase)
+    }
+
+    /// Whether it was answered `ACCEPTED`.
+    pub fn is_accepted(&self) -> bool {
+        self.acks.iter().any(|(_, ack)| ack["status"] == "ACCEPTED")
+    }
+
+    /// When it was answered with success.
+    pub fn succeeded_at(&self) -> Option<Duration> {
+        let success = self.acks.iter().find(|(_, ack)| ack["success"] == true);
+        success.map(|(at, _)| *at)
+    }
+}
+
+/// A `newMessage` that a connection received.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    pub at: Duration,
+    pub connection: ConnectionId,
+    pub message: Value,
+}
+
+impl Delivery {
+    /// A string of the message, in lower case.
+    pub fn id(&self, field: &str) -> String {
+        self.message[field].as_str().unwrap_or_default().to_lowercase()
+    }
+}
+
+/// The time that a connection spent in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    pub connection: ConnectionId,
+    pub room: String,
+    /// `joinRoom` was sent: from here on messages may come.
+    pub asked: Duration,
+    /// Its ack came: from here on they must.
+    pub joined: Duration,
+    /// `leaveRoom` was sent or the connection ended: from here on they need not.
+    pub leaving: Option<Duration>,
+    /// The ack of `leaveRoom` came: from here on they must not.
+    pub left: Option<Duration>,
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    pub device: String,
+    pub user: String,
+    pub closed: Option<Duration>,
+}
+
+/// A history, read.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    pub connections: BTreeMap<ConnectionId, Connection>,
+    pub sent: Vec<Sent>,
+    pub deliveries: Vec<Delivery>,
+    pub inside: Vec<Inside>,
+    /// Acks that nobody asked for.
+    pub stray_acks: Vec<(Duration, ConnectionId, u64)>,
+    /// Packets that are not what the contract knows, with the reason.
+    pub malformed: Vec<(Duration, ConnectionId, String)>,
+    pub stored: BTreeMap<String, Vec<Value>>,
+    pub end: Duration,
+}
+
+impl Story {
+    pub fn read(history: &History) -> Self {
+        let mut story = Self::default();
+        for entry in history.entries() {
+            story.end = entry.at;
+            match &entry.what {
+                What::Opened { connection, device, user, .. } => {
+                    let (device, user) = (device.clone(), user.clone());
+                    story
+                        .connections
+                        .insert(*connection, Connection { device, user, closed: None });
+                }
+                What::Sent { connection, packet } => story.sent(entry.at, *connection, packet),
+                What::Received { connection, packet } => {
+                    if let Err(reason) = story.received(entry.at, *connection, packet) {
+                        story.malformed.push((entry.at, *connection, reason));
+                    }
+                }
+                What::Closed { connection } => story.closed(entry.at, *connection),
+                What::Stored { room, messages } => {
+                    story.stored.insert(room.to_lowercase(), messages.clone());
+                }
+                What::Step { .. } | What::Fault { .. } => {}
+            }
+        }
+        story
+    }
+
+    /// The device behind a connection, for people.
+    pub fn device(&self, connection: ConnectionId) -> &str {
+        self.connections.get(&connection).map_or("?", |known| &known.device)
+    }
+
+    fn sent(&mut self, at: Duration, connection: ConnectionId, packet: &str) {
+        let Some((ack_id, Value::Array(mut arguments))) =
+            packet.strip_prefix("42").and_then(id_and_json)
+        else {
+            return; // A ping's answer, a CONNECT, or something malformed on purpose.
+        };
+        let Some(Value::String(event)) = arguments.first().cloned() else { return };
+        let payload = arguments.get_mut(1).map(Value::take).unwrap_or_default();
+        let sent = Sent { at, connection, event, payload, ack_id, acks: Vec::new() };
+        if sent.event == "leaveRoom"
+            && let Some(room) = sent.id("roomId")
+            && let Some(inside) = self.inside_now(connection, &room)
+        {
+            inside.leaving.get_or_insert(at);
+        }
+        self.sent.push(sent);
+    }
+
+    fn received(
+        &mut self,
+        at: Duration,
+        connection: ConnectionId,
+        packet: &str,
+    ) -> Result<(), String> {
+        let shown: String = packet.chars().take(80).collect();
+        if let Some(rest) = packet.strip_prefix("42") {
+            let (_, json) = id_and_json(rest).ok_or(format!("`{shown}` is no event"))?;
+            if json[0] != "newMessage" {
+                return Err(format!("the server has no event {}", json[0]));
+            }
+            let message = json[1].clone();
+            self.deliveries.push(Delivery { at, connection, message });
+        } else if let Some(rest) = packet.strip_prefix("43") {
+            let (id, json) = id_and_json(rest).ok_or(format!("`{shown}` is no ack"))?;
+            let id = id.ok_or(format!("`{shown}` is an ack without an id"))?;
+            let ack = json[0].clone();
+            let asked = |sent: &&mut Sent| sent.connection == connection && sent.ack_id == Some(id);
+            match self.sent.iter_mut().rev().find(asked) {
+                Some(sent) => {
+                    sent.acks.push((at, ack));
+                    let sent = sent.clone();
+                    self.answered(at, &sent);
+                }
+                None => self.stray_acks.push((at, connection, id)),
+            }
+        } else if let Some(json) = packet.strip_prefix("40") {
+            let hello: Value = serde_json::from_str(json).unwrap_or_default();
+            let is_hello =
+                hello["sid"].is_string() && hello.as_object().is_some_and(|it| it.len() == 1);
+            if !is_hello {
+                return Err(format!("`{shown}` is no answer to CONNECT"));
+            }
+        } else if packet != "41" && !["0", "1", "2", "3", "6"].iter().any(|p| packet.starts_with(p))
+        {
+            return Err(format!("`{shown}` is no packet of the contract"));
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, at: Duration, sent: &Sent) {
+        let (Some(room), true) = (sent.id("roomId"), sent.succeeded_at() == Some(at)) else {
+            return;
+        };
+        let connection = sent.connection;
+        if sent.event == "joinRoom" && self.inside_now(connection, &room).is_none() {
+            let (asked, joined) = (sent.at, at);
+            let inside = Inside { connection, room, asked, joined, leaving: None, left: None };
+            self.inside.push(inside);
+        } else if sent.event == "leaveRoom"
+            && let Some(inside) = self.inside_now(connection, &room)
+        {
+            inside.left = Some(at);
+        }
+    }
+
+    fn inside_now(&mut self, connection: ConnectionId, room: &str) -> Option<&mut Inside> {
+        self.inside
+            .iter_mut()
+            .find(|it| it.connection == connection && it.room == room && it.left.is_none())
+    }
+
+    fn closed(&mut self, at: Duration, connection: ConnectionId) {
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.closed.get_or_insert(at);
+        }
+        for inside in self.inside.iter_mut().filter(|it| it.connection == connection) {
+            inside.leaving.get_or_insert(at);
+            inside.left.get_or_insert(at);
+        }
+    }
+}
+
+/// `7["a",1]`: the ack's id, if there is one, and the JSON after it.
+fn id_and_json(text: &str) -> Option<(Option<u64>, Value)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let id = if digits == 0 { None } else { Some(text[..digits].parse().ok()?) };
+    Some((id, serde_json::from_str(&text[digits..]).ok()?))
+}
