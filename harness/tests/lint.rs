@@ -15,9 +15,13 @@ fn tests() -> PathBuf {
 
 /// Runs `harness lint` in the folder of the tests: what it prints names no machine's paths.
 fn lint(path: &str) -> (i32, String, String) {
+    run(&["lint", path])
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
     let Output { status, stdout, stderr } =
-        command.arg("lint").arg(path).current_dir(tests()).output().unwrap();
+        command.args(arguments).current_dir(tests()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }
@@ -44,6 +48,25 @@ fn every_malformed_scenario_is_explained() {
         write!(all, "{}", said.replace("malformed/", "")).unwrap();
     }
     insta::assert_snapshot!(all);
+}
+
+/// The lines of the page that are indented are a scenario.
+#[test]
+fn every_example_of_the_page_of_the_language_is_right() {
+    let page = harness::scenario::LANGUAGE;
+    let lines: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    let source = lines.join("\n");
+    let scenario =
+        harness::scenario::parse("page", &source).unwrap_or_else(|problem| panic!("{problem}"));
+    let problems: Vec<_> = harness::lint::lint("page", &source, &scenario);
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems, [""; 0], "{}", problems.join("\n"));
+    let verbs: std::collections::BTreeSet<_> =
+        scenario.steps.iter().map(|step| step.value.verb()).collect();
+    // One that is missing here is unknown to whoever reads the page.
+    assert_eq!(verbs.len(), 23, "{verbs:?}");
+    let (_, said, _) = run(&["steps"]);
+    assert!(said.starts_with(page) && said.contains("presence-crashed-client"), "{said}");
 }
 
 #[test]

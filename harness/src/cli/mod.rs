@@ -3,6 +3,7 @@
 mod terminal;
 mod lint;
 mod stack;
+mod steps;
 
 use crate::stack::StackError;
 use clap::{Parser, Subcommand};
@@ -31,6 +32,8 @@ pub struct Cli {
 enum Command {
     /// Read scenarios without running them, and show every mistake where it is.
     Lint(lint::Lint),
+    /// Print the language of scenarios on one page.
+    Steps,
     /// Real Kafka, Redis and Postgres on free loopback ports, without Docker.
     #[command(subcommand)]
     Stack(stack::StackCommand),
@@ -42,6 +45,7 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let outcome = match self.command {
             Command::Lint(lint) => lint.run(),
+            Command::Steps => steps::run(),
             Command::Stack(command) => {
                 command.run().await.map(|is_fine| if is_fine { SUCCESS } else { FAILED })
             }

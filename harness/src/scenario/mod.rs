@@ -3,6 +3,7 @@
 //! Owns the language of the fixtures (`fixtures/**/*.yaml`) and its mistakes of form. Refuses to know whether names mean
 //! anything: `lint` does. The engine runs what passed both.
 
+mod faults;
 mod parse;
 mod people;
 mod problem;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub use faults::{Crash, CrashHow, EndHow, Network, NetworkState, Stop};
 pub use parse::parse;
 pub use people::{Actor, Client, Device, Transport, Who};
 pub use problem::{Place, Problem, closest};
@@ -23,11 +25,14 @@ pub use rules::{INVARIANTS, RULES};
 pub use serde_saphyr::Spanned;
 pub use stack::{Backends, Ping, Stack};
 pub use steps::{
-    AckWanted, Connect, Crash, CrashHow, Deliver, EndHow, Expect, Join, Network, NetworkState,
-    Never, Parallel, Raw, Repeat, Request, Send, Step, Stop, Token, TokenPlace, Use, Wait,
+    AckWanted, Connect, Deliver, Expect, Join, Never, Parallel, Raw, Repeat, Request, Send, Step,
+    Token, TokenPlace, Use, Wait,
 };
 pub use text::{Generator, Text};
 pub use time::{Time, TimeNames};
+
+/// The language on one page, every step in it an example.
+pub const LANGUAGE: &str = include_str!("language.txt");
 
 /// One file.
 #[derive(Clone, Debug, Deserialize)]
