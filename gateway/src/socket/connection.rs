@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -21,6 +21,8 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 
+use super::event_names::Frames;
+
 /// Above the initial 0, open: only what has come is still read; what is queued is still written.
 const CLOSING: u8 = 1;
 /// Nothing is read or written any more.
@@ -30,6 +32,8 @@ const KILLED: u8 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Control {
     state: AtomicU8,
+    /// What comes from here on are frames of a WebSocket.
+    is_websocket: AtomicBool,
     /// Tasks that wait for this connection: at most a reader and a writer.
     waiting: Mutex<Vec<Waker>>,
 }
@@ -43,6 +47,11 @@ impl Control {
     /// Ends the connection now. What is queued is lost.
     pub(super) fn kill(&self) {
         self.set(KILLED);
+    }
+
+    /// The request that was just read asks for a WebSocket.
+    pub(super) fn speaks_websocket(&self) {
+        self.is_websocket.store(true, Ordering::Release);
     }
 
     fn set(&self, state: u8) {
@@ -85,6 +94,7 @@ impl fmt::Debug for Peer {
 pub(super) struct Connection {
     stream: TcpStream,
     control: Arc<Control>,
+    frames: Frames,
     _place: OwnedSemaphorePermit,
 }
 
@@ -92,7 +102,8 @@ impl Connection {
     pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> (Self, Arc<Control>) {
         metrics::gauge!("tcp_connections").increment(1);
         let control = Arc::<Control>::default();
-        (Self { stream, control: Arc::clone(&control), _place: place }, control)
+        let frames = Frames::default();
+        (Self { stream, control: Arc::clone(&control), frames, _place: place }, control)
     }
 
     /// `poll` unless the connection was killed; woken also when it is.
@@ -124,8 +135,12 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let ready =
             self.unless_killed(context, |stream, context| stream.poll_read(context, buffer));
+        if self.control.is_websocket.load(Ordering::Acquire) {
+            self.frames.defuse(&mut buffer.filled_mut()[before..]);
+        }
         // What has come before the close is still read, so that it can be answered.
         if ready.is_pending() && self.control.is_at_least(CLOSING) {
             return Poll::Ready(Ok(())); // Nothing filled in: end of stream.

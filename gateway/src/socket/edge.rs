@@ -8,12 +8,13 @@ use std::{
 
 use axum::{
     Router,
+    body::to_bytes,
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
 };
 use chrono::Utc;
-use http::{HeaderName, StatusCode, header::RETRY_AFTER};
+use http::{HeaderName, Method, StatusCode, header::RETRY_AFTER};
 use parking_lot::Mutex;
 use socketioxide::{SocketIo, TransportType};
 use tokio::time::{Instant, interval, sleep, timeout};
@@ -21,6 +22,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use super::{
     broadcast, connect,
     connection::Peer,
+    event_names::defuse_body,
     memberships::{self, Memberships},
     rooms::{Member, Rooms},
     transports::Transports,
@@ -45,6 +47,7 @@ pub struct Edge {
     pub(super) members: Arc<Mutex<HashMap<SocketId, Arc<Member>>>>,
     pub(super) mailbox_events_max: usize,
     pub(super) connect_timeout: Duration,
+    payload_bytes_max: usize,
     /// Names the client's address behind a proxy.
     pub(super) client_address_header: Option<HeaderName>,
     memberships: Memberships,
@@ -77,6 +80,7 @@ impl Edge {
             members: Arc::default(),
             mailbox_events_max: settings.mailbox_events_max,
             connect_timeout: settings.connect_timeout,
+            payload_bytes_max: settings.payload_bytes_max,
             client_address_header,
             io: io.clone(),
             state,
@@ -192,6 +196,18 @@ impl Edge {
     }
 }
 
+/// The same packets, with names that the library can read. A body that is too long or broken off is refused as it would.
+async fn defused(request: Request, bytes_max: usize) -> Result<Request, StatusCode> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, bytes_max).await.map_err(|error| {
+        tracing::debug!(%error, "refused a body: {error}");
+        StatusCode::PAYLOAD_TOO_LARGE
+    })?;
+    let mut bytes = body.to_vec();
+    defuse_body(&mut bytes);
+    Ok(Request::from_parts(parts, bytes.into()))
+}
+
 /// Refuses new sessions while draining, in a way after which clients try again, and learns which
 /// connection a session upgrades to.
 async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Response {
@@ -213,6 +229,17 @@ async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Respon
             }
         }
         Some(_) | None => {}
+    }
+    if request.method() == Method::POST {
+        return match defused(request, edge.payload_bytes_max).await {
+            Ok(request) => next.run(request).await,
+            Err(status) => status.into_response(),
+        };
+    }
+    if value("transport") == Some("websocket")
+        && let Some(peer) = request.extensions().get::<Peer>()
+    {
+        peer.control.speaks_websocket();
     }
     next.run(request).await
 }

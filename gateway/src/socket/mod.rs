@@ -7,6 +7,7 @@ mod broadcast;
 mod connect;
 mod connection;
 mod edge;
+mod event_names;
 mod listen;
 mod mailbox;
 mod memberships;

@@ -1,6 +1,10 @@
 //! A Socket.IO client that hides nothing: every packet as it is on the wire, over both transports.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -35,6 +39,8 @@ pub(crate) struct Client {
     pub(crate) sid: String,
     pub(crate) answers_pings: bool,
     next_ack: u64,
+    /// Messages that came while an ack was waited for: they may come before the sender's ack.
+    kept: VecDeque<Value>,
 }
 
 impl Client {
@@ -73,7 +79,7 @@ impl Client {
         let (mut stream, _) = connect_async(request).await.unwrap();
         let open = text(stream.next().await).unwrap();
         let wire = Wire::WebSocket(Box::new(stream));
-        Self { wire, sid: sid_of(&open), answers_pings: true, next_ack: 0 }
+        Self { wire, sid: sid_of(&open), answers_pings: true, next_ack: 0, kept: VecDeque::new() }
     }
 
     async fn open_polling(address: SocketAddr, authorization: Option<&str>) -> Self {
@@ -86,7 +92,7 @@ impl Client {
         let open = request.send().await.unwrap().text().await.unwrap();
         let sid = sid_of(&open);
         let wire = Wire::Polling { http, url: format!("{base}&sid={sid}"), waiting: Vec::new() };
-        Self { wire, sid, answers_pings: true, next_ack: 0 }
+        Self { wire, sid, answers_pings: true, next_ack: 0, kept: VecDeque::new() }
     }
 
     /// Probes and upgrades a polling session to WebSocket, as the stock client does.
@@ -155,18 +161,20 @@ impl Client {
 
     /// The payload of the next `newMessage`, however long it takes.
     pub(crate) async fn message_without_limit(&mut self) -> Value {
+        if let Some(message) = self.kept.pop_front() {
+            return message;
+        }
         loop {
             let packet = self.next_packet().await.expect("the socket stays");
             if let Some(json) = packet.strip_prefix("42") {
-                let event: Value = serde_json::from_str(json).unwrap();
-                return event[1].clone();
+                return message_of(json);
             }
         }
     }
 
     /// Whether nothing but pings comes for `quiet`.
     pub(crate) async fn is_quiet_for(&mut self, quiet: Duration) -> bool {
-        timeout(quiet, self.next_packet()).await.is_err()
+        self.kept.is_empty() && timeout(quiet, self.next_packet()).await.is_err()
     }
 
     async fn next_packet(&mut self) -> Option<String> {
@@ -210,13 +218,13 @@ impl Client {
         id
     }
 
-    /// Sends an event and returns its ack; packets that come before it are dropped.
+    /// Sends an event and returns its ack; messages that come before it are kept for [`Self::message`].
     pub(crate) async fn ask(&mut self, event: &str, payload: &Value) -> Value {
         let id = self.emit(event, payload).await;
         self.ack(id).await
     }
 
-    /// The ack with this id; packets that come before it are dropped.
+    /// The ack with this id; messages that come before it are kept for [`Self::message`].
     pub(crate) async fn ack(&mut self, id: u64) -> Value {
         let start = format!("43{id}[");
         loop {
@@ -225,10 +233,13 @@ impl Client {
                 let body: Value = serde_json::from_str(&packet[start.len() - 1..]).unwrap();
                 return body[0].clone();
             }
+            if let Some(json) = packet.strip_prefix("42") {
+                self.kept.push_back(message_of(json));
+            }
         }
     }
 
-    /// The acks with these ids, in whichever order they come, in the order of `ids`; other packets are dropped.
+    /// The acks with these ids, in whichever order they come, in the order of `ids`; messages are kept.
     pub(crate) async fn acks(&mut self, ids: &[u64]) -> Vec<Value> {
         let mut acks = HashMap::new();
         while !ids.iter().all(|id| acks.contains_key(id)) {
@@ -238,6 +249,8 @@ impl Client {
                 let body: Value = serde_json::from_str(body.strip_suffix(']').unwrap()).unwrap();
                 let before = acks.insert(id.parse::<u64>().unwrap(), body);
                 assert_eq!(before, None, "one ack for each event");
+            } else if let Some(json) = packet.strip_prefix("42") {
+                self.kept.push_back(message_of(json));
             }
         }
         ids.iter().filter_map(|id| acks.remove(id)).collect()
@@ -250,12 +263,13 @@ impl Client {
 
     /// The payload of the next `newMessage`; acks that come before it are dropped.
     pub(crate) async fn message(&mut self) -> Value {
+        if let Some(message) = self.kept.pop_front() {
+            return message;
+        }
         loop {
             let packet = self.packet().await.expect("a message before the transport closes");
             if let Some(json) = packet.strip_prefix("42") {
-                let event: Value = serde_json::from_str(json).unwrap();
-                assert_eq!(event[0], "newMessage");
-                return event[1].clone();
+                return message_of(json);
             }
         }
     }
@@ -286,4 +300,11 @@ fn text(message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>)
 fn sid_of(open: &str) -> String {
     let json: Value = serde_json::from_str(open.strip_prefix('0').unwrap()).unwrap();
     json["sid"].as_str().unwrap().to_owned()
+}
+
+/// The payload of a `newMessage`, the only event that the gateway emits.
+fn message_of(json: &str) -> Value {
+    let event: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(event[0], "newMessage");
+    event[1].clone()
 }

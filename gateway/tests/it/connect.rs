@@ -127,6 +127,8 @@ async fn behind_a_proxy_the_named_header_tells_the_clients_address() {
     // Any header will do for the test; this is the one that the client can set.
     let mut client = Client::open(address, Transport::WebSocket, Some("192.0.2.7")).await;
     client.send_packet(&format!("40{}", json!({"token": alice.token}))).await;
+    // An event before the answer would close the transport, as with every Socket.IO server.
+    assert!(client.packet().await.unwrap().starts_with("40{"));
     assert_eq!(client.ask("heartbeat", &json!({})).await, json!({"success": true}));
     let _direct = world.connect(Transport::WebSocket, &alice).await;
     crate::world::eventually("both are logged", Duration::from_secs(5), async || {

@@ -185,6 +185,29 @@ async fn an_event_over_the_mailbox_bound_is_refused_in_its_ack() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn unknown_events_are_ignored_however_their_names_are_spelled() {
+    let world = World::start(Backends::Embedded).await;
+    let alice = Person::new();
+    for transport in [Transport::WebSocket, Transport::Polling, Transport::Upgrade] {
+        let mut client = world.connect(transport, &alice).await;
+        for event in [
+            r#"42["say \"hi\"",1]"#,
+            r#"427["h\u00e9llo",{"a":"\n"}]"#,
+            r#"42["a\\"]"#,
+            r#"42["\u0073endMessage",{}]"#,
+            r#"42["héllo"]"#,
+        ] {
+            client.send_packet(event).await;
+            assert_eq!(
+                client.ask("heartbeat", &json!({})).await,
+                json!({"success": true}),
+                "{event}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_events_and_events_without_an_ack_are_not_answered() {
     let world = World::start(Backends::Embedded).await;
     let alice = Person::new();
