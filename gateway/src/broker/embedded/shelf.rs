@@ -27,7 +27,7 @@ const SCHEMA: [&str; 2] = [
 /// Where a topic stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
-    /// The offset after the newest record: never goes back, also when all records are trimmed.
+    /// The offset after the newest record: never goes back, also when all records are trimmed, as a commit notes it too.
     pub(super) end: i64,
     pub(super) committed: Option<i64>,
 }
@@ -57,12 +57,16 @@ impl Shelf {
     }
 
     pub(super) async fn head(&mut self, topic: &str) -> Result<Head, BrokerError> {
-        let row = sqlx::query("select \"end\", committed from heads where topic = ?")
-            .bind(topic)
-            .fetch_optional(&mut self.connection)
-            .await
-            .map_err(unavailable)?;
-        let Some(row) = row else { return Ok(Head::default()) };
+        let row = sqlx::query(
+            "select max(
+                coalesce((select \"end\" from heads where topic = ?1), 0),
+                coalesce((select max(\"offset\") + 1 from records where topic = ?1), 0)),
+                (select committed from heads where topic = ?1)",
+        )
+        .bind(topic)
+        .fetch_one(&mut self.connection)
+        .await
+        .map_err(unavailable)?;
         let read =
             || Ok::<_, sqlx::Error>(Head { end: row.try_get(0)?, committed: row.try_get(1)? });
         read().map_err(unavailable)
@@ -70,7 +74,7 @@ impl Shelf {
 
     /// A full disk makes `SQLite` itself end a transaction, and sqlx then believes in one that is not there: its
     /// connection is replaced.
-    async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, BrokerError> {
+    async fn ready(&mut self) -> Result<(), BrokerError> {
         if self.connection.is_in_transaction() {
             // A rollback that is still on its way is done after this.
             self.connection.ping().await.map_err(unavailable)?;
@@ -79,39 +83,26 @@ impl Shelf {
             let connection = SqliteConnection::connect_with(&self.options).await;
             self.connection = connection.map_err(unavailable)?;
         }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, BrokerError> {
+        self.ready().await?;
         self.connection.begin().await.map_err(unavailable)
     }
 
     /// One transaction: on disk when it returns. Each record comes with its offset, in order, per topic.
+    ///
+    /// A single statement is a transaction by itself: each further one would cost a round trip to the connection's thread.
     pub(super) async fn append(&mut self, records: &[(i64, &Outgoing)]) -> Result<(), BrokerError> {
+        if records.len() <= ROWS_MAX {
+            // Also replaces a connection that has ended a transaction by itself.
+            self.ready().await?;
+            return insert(&mut self.connection, records).await;
+        }
         let mut transaction = self.begin().await?;
         for rows in records.chunks(ROWS_MAX) {
-            let mut insert = QueryBuilder::<Sqlite>::new(
-                "insert into records (topic, \"offset\", key, value, headers) ",
-            );
-            insert.push_values(rows, |mut row, (offset, record)| {
-                row.push_bind(&*record.topic)
-                    .push_bind(offset)
-                    .push_bind(record.key.as_deref().unwrap_or_default())
-                    .push_bind(record.value.as_deref().unwrap_or_default())
-                    .push_bind(headers(record));
-            });
-            insert.build().execute(&mut *transaction).await.map_err(unavailable)?;
-        }
-        let mut ends = std::collections::BTreeMap::new();
-        for (offset, record) in records {
-            ends.insert(&*record.topic, offset + 1);
-        }
-        for (topic, end) in ends {
-            sqlx::query(
-                "insert into heads (topic, \"end\") values (?, ?)
-                 on conflict (topic) do update set \"end\" = excluded.\"end\"",
-            )
-            .bind(topic)
-            .bind(end)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
+            insert(&mut transaction, rows).await?;
         }
         transaction.commit().await.map_err(unavailable)
     }
@@ -149,7 +140,7 @@ impl Shelf {
     ) -> Result<(), BrokerError> {
         let statements: [&'static str; 2] = [
             "insert into heads (topic, \"end\", committed) values (?1, ?2, ?2)
-             on conflict (topic) do update set committed = ?2",
+             on conflict (topic) do update set committed = ?2, \"end\" = max(\"end\", ?2)",
             "delete from records where topic = ?1 and \"offset\" < ?2",
         ];
         let mut transaction = self.begin().await?;
@@ -159,6 +150,24 @@ impl Shelf {
         }
         transaction.commit().await.map_err(unavailable)
     }
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    records: &[(i64, &Outgoing)],
+) -> Result<(), BrokerError> {
+    let mut insert = QueryBuilder::<Sqlite>::new(
+        "insert into records (topic, \"offset\", key, value, headers) ",
+    );
+    insert.push_values(records, |mut row, (offset, record)| {
+        row.push_bind(&*record.topic)
+            .push_bind(offset)
+            .push_bind(record.key.as_deref().unwrap_or_default())
+            .push_bind(record.value.as_deref().unwrap_or_default())
+            .push_bind(headers(record));
+    });
+    insert.build().execute(connection).await.map_err(unavailable)?;
+    Ok(())
 }
 
 /// For people who read the dead letters: one line per header.
