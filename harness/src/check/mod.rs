@@ -4,10 +4,14 @@ mod acks;
 mod delivery;
 mod frames;
 mod order;
+mod presence;
 
 use std::time::Duration;
 
-use crate::history::{History, Story};
+use crate::{
+    history::{History, Story},
+    scenario::TimeNames,
+};
 
 /// Something that the contract does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub struct Finding {
 }
 
 /// Everything that is wrong with a history, in the order of time; `without` names the invariants that are left unjudged.
-pub fn check(history: &History, without: &[&str]) -> Vec<Finding> {
+pub fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Finding> {
     let story = Story::read(history);
     let mut findings = Vec::new();
     delivery::nothing_lost(history, &story, &mut findings);
@@ -30,6 +34,7 @@ pub fn check(history: &History, without: &[&str]) -> Vec<Finding> {
     order::one_order(history, &story, &mut findings);
     acks::one_ack(history, &story, &mut findings);
     frames::frames(&story, &mut findings);
+    presence::presence(history, &story, times, &mut findings);
     findings.retain(|finding| !without.contains(&finding.invariant));
     findings.sort_by_key(|finding| finding.at);
     findings

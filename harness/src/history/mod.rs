@@ -2,11 +2,16 @@
 //!
 //! Owns what happened. Refuses to judge it: `check` does, and reads nothing else.
 
+mod recorder;
 mod story;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-pub use story::{Connection, Delivery, Inside, Sent, Story};
+pub use recorder::Recorder;
+pub use story::{Connection, Delivery, Inside, PresenceSeen, Sent, Story};
 
 /// One connection of one device: a device that reconnects has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,8 +38,12 @@ pub enum What {
     Closed { connection: ConnectionId },
     /// A step of the scenario began, on this line of its file.
     Step { line: u64, text: String },
-    /// Something was broken on purpose, or mended.
-    Fault { text: String },
+    /// What was seen of a user's presence: the ids of the sockets.
+    Presence { user: String, sockets: BTreeSet<String> },
+    /// A process or a network was broken on purpose: `gw1`, `kafka`, `alice.phone`.
+    Broken { what: String, text: String },
+    /// It works again.
+    Mended { what: String, text: String },
     /// The whole history of a room, as it was read at the end.
     Stored { room: String, messages: Vec<serde_json::Value> },
 }
@@ -66,5 +75,10 @@ impl History {
     pub fn name(&self, id: &str) -> String {
         let name = self.names.get(&id.to_lowercase());
         format!("`{}`", name.map_or(id, String::as_str))
+    }
+
+    /// A text with names instead of ids, where they are known.
+    pub fn with_names(&self, text: &str) -> String {
+        self.names.iter().fold(text.to_owned(), |text, (id, name)| text.replace(id.as_str(), name))
     }
 }

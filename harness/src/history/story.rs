@@ -1,10 +1,13 @@
 //! The frames of a history, read: what was sent, what came of it, who was where.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 
-use super::{ConnectionId, History, What};
+use super::{ConnectionId, Entry, History, What};
 
 /// An event that a device sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +75,37 @@ pub struct Inside {
 pub struct Connection {
     pub device: String,
     pub user: String,
+    pub gateway: String,
+    pub opened: Duration,
+    /// The socket's id, once the server has answered CONNECT.
+    pub socket: Option<String>,
+    /// `40` came.
+    pub welcomed: Option<Duration>,
+    /// `41` came or was sent: the socket has left the namespace.
+    pub dismissed: Option<Duration>,
+    /// The transport is gone.
     pub closed: Option<Duration>,
+}
+
+impl Connection {
+    /// Whether it is in the namespace.
+    pub fn is_connected(&self) -> bool {
+        self.welcomed.is_some() && self.ended().is_none()
+    }
+
+    /// When it left the namespace, whoever ended it.
+    pub fn ended(&self) -> Option<Duration> {
+        [self.dismissed, self.closed].into_iter().flatten().min()
+    }
+}
+
+/// What was seen of a user's presence; it stays so until it is seen again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresenceSeen {
+    pub at: Duration,
+    pub user: String,
+    /// Ids of sockets.
+    pub sockets: BTreeSet<String>,
 }
 
 /// A history, read.
@@ -87,35 +120,60 @@ pub struct Story {
     /// Packets that are not what the contract knows, with the reason.
     pub malformed: Vec<(Duration, ConnectionId, String)>,
     pub stored: BTreeMap<String, Vec<Value>>,
+    pub presence: Vec<PresenceSeen>,
     pub end: Duration,
+    /// Where the newest event of a connection with this ack id stands in `sent`.
+    asked: BTreeMap<(ConnectionId, u64), usize>,
 }
 
 impl Story {
     pub fn read(history: &History) -> Self {
         let mut story = Self::default();
         for entry in history.entries() {
-            story.end = entry.at;
-            match &entry.what {
-                What::Opened { connection, device, user, .. } => {
-                    let (device, user) = (device.clone(), user.clone());
-                    story
-                        .connections
-                        .insert(*connection, Connection { device, user, closed: None });
-                }
-                What::Sent { connection, packet } => story.sent(entry.at, *connection, packet),
-                What::Received { connection, packet } => {
-                    if let Err(reason) = story.received(entry.at, *connection, packet) {
-                        story.malformed.push((entry.at, *connection, reason));
-                    }
-                }
-                What::Closed { connection } => story.closed(entry.at, *connection),
-                What::Stored { room, messages } => {
-                    story.stored.insert(room.to_lowercase(), messages.clone());
-                }
-                What::Step { .. } | What::Fault { .. } => {}
-            }
+            story.go_on(entry);
         }
         story
+    }
+
+    /// Reads one more entry.
+    pub fn go_on(&mut self, entry: &Entry) {
+        self.end = entry.at;
+        match &entry.what {
+            What::Opened { connection, device, user, gateway } => {
+                let opened = Connection {
+                    device: device.clone(),
+                    user: user.clone(),
+                    gateway: gateway.clone(),
+                    opened: entry.at,
+                    socket: None,
+                    welcomed: None,
+                    dismissed: None,
+                    closed: None,
+                };
+                self.connections.insert(*connection, opened);
+            }
+            What::Sent { connection, packet } => self.sent(entry.at, *connection, packet),
+            What::Received { connection, packet } => {
+                if let Err(reason) = self.received(entry.at, *connection, packet) {
+                    self.malformed.push((entry.at, *connection, reason));
+                }
+            }
+            What::Closed { connection } => self.closed(entry.at, *connection),
+            What::Stored { room, messages } => {
+                self.stored.insert(room.to_lowercase(), messages.clone());
+            }
+            What::Presence { user, sockets } => {
+                let seen = PresenceSeen { at: entry.at, user: user.clone(), sockets: sockets.clone() };
+                self.presence.push(seen);
+            }
+            What::Broken { .. } | What::Mended { .. } | What::Step { .. } => {}
+        }
+    }
+
+    /// The newest connection of a device.
+    pub fn connection_of(&self, device: &str) -> Option<(ConnectionId, &Connection)> {
+        let newest = self.connections.iter().rfind(|(_, known)| known.device == device);
+        newest.map(|(id, known)| (*id, known))
     }
 
     /// The device behind a connection, for people.
@@ -124,6 +182,12 @@ impl Story {
     }
 
     fn sent(&mut self, at: Duration, connection: ConnectionId, packet: &str) {
+        if packet == "41" || packet == "1" {
+            self.dismissed(at, connection);
+            for inside in self.inside.iter_mut().filter(|it| it.connection == connection) {
+                inside.leaving.get_or_insert(at);
+            }
+        }
         let Some((ack_id, Value::Array(mut arguments))) =
             packet.strip_prefix("42").and_then(id_and_json)
         else {
@@ -137,6 +201,9 @@ impl Story {
             && let Some(inside) = self.inside_now(connection, &room)
         {
             inside.leaving.get_or_insert(at);
+        }
+        if let Some(id) = ack_id {
+            self.asked.insert((connection, id), self.sent.len());
         }
         self.sent.push(sent);
     }
@@ -159,12 +226,14 @@ impl Story {
             let (id, json) = id_and_json(rest).ok_or(format!("`{shown}` is no ack"))?;
             let id = id.ok_or(format!("`{shown}` is an ack without an id"))?;
             let ack = json[0].clone();
-            let asked = |sent: &&mut Sent| sent.connection == connection && sent.ack_id == Some(id);
-            match self.sent.iter_mut().rev().find(asked) {
+            let asked = self.asked.get(&(connection, id)).copied();
+            match asked.and_then(|index| self.sent.get_mut(index)) {
                 Some(sent) => {
                     sent.acks.push((at, ack));
-                    let sent = sent.clone();
-                    self.answered(at, &sent);
+                    if sent.event != "sendMessage" {
+                        let sent = sent.clone();
+                        self.answered(at, &sent);
+                    }
                 }
                 None => self.stray_acks.push((at, connection, id)),
             }
@@ -175,7 +244,14 @@ impl Story {
             if !is_hello {
                 return Err(format!("`{shown}` is no answer to CONNECT"));
             }
-        } else if packet != "41" && !["0", "1", "2", "3", "6"].iter().any(|p| packet.starts_with(p))
+            if let Some(known) = self.connections.get_mut(&connection) {
+                known.socket = hello["sid"].as_str().map(str::to_owned);
+                known.welcomed.get_or_insert(at);
+            }
+        } else if packet == "41" {
+            self.dismissed(at, connection);
+            self.left_all(at, connection);
+        } else if !["0", "1", "2", "3", "6"].iter().any(|p| packet.starts_with(p))
         {
             return Err(format!("`{shown}` is no packet of the contract"));
         }
@@ -208,6 +284,16 @@ impl Story {
         if let Some(known) = self.connections.get_mut(&connection) {
             known.closed.get_or_insert(at);
         }
+        self.left_all(at, connection);
+    }
+
+    fn dismissed(&mut self, at: Duration, connection: ConnectionId) {
+        if let Some(known) = self.connections.get_mut(&connection) {
+            known.dismissed.get_or_insert(at);
+        }
+    }
+
+    fn left_all(&mut self, at: Duration, connection: ConnectionId) {
         for inside in self.inside.iter_mut().filter(|it| it.connection == connection) {
             inside.leaving.get_or_insert(at);
             inside.left.get_or_insert(at);

@@ -8,6 +8,7 @@ mod parse;
 mod people;
 mod problem;
 mod rules;
+mod shared;
 mod stack;
 mod steps;
 mod text;
@@ -23,10 +24,11 @@ pub use people::{Actor, Client, Device, Transport, Who};
 pub use problem::{Place, Problem, closest};
 pub use rules::{INVARIANTS, RULES};
 pub use serde_saphyr::Spanned;
+pub use shared::load_shared;
 pub use stack::{Backends, Ping, Stack};
 pub use steps::{
     AckWanted, Connect, Deliver, Expect, Join, Never, Parallel, Raw, Repeat, Request, Send, Step,
-    Token, TokenPlace, Use, Wait,
+    Token, TokenPlace, Use, Wait, WaitFor,
 };
 pub use text::{Generator, Text};
 pub use time::{Time, TimeNames};

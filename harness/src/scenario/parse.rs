@@ -21,7 +21,7 @@ pub fn parse(file: &str, source: &str) -> Result<Scenario, Problem> {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "dozens of kinds, which say it well themselves")]
-fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
+pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
     let error = error.without_snippet();
     let place = error.location().map(Place::from).unwrap_or_default();
     let problem = |text: String| Problem::new(file, source, place, text);

@@ -305,6 +305,9 @@ pub struct Use {
     pub file: Spanned<String>,
     #[serde(default)]
     pub with: BTreeMap<String, Spanned<String>>,
+    /// Its steps, once [`super::load_shared`] has read them.
+    #[serde(skip)]
+    pub steps: Vec<Spanned<Step>>,
 }
 
 /// A `Who` on its own, or a mapping with more to say.

@@ -27,16 +27,26 @@ impl Generator {
         ("any payload", Self::Payload),
         ("any malformed payload", Self::MalformedPayload),
     ];
+
+    /// The generator that `{{ any ... }}` names, if a text is one.
+    pub fn named(text: &str) -> Option<Self> {
+        let words = words_of(text)?;
+        Self::ALL.iter().find(|(name, _)| *name == words).map(|(_, generator)| *generator)
+    }
+}
+
+/// What stands between `{{` and `}}`, with single spaces.
+fn words_of(text: &str) -> Option<String> {
+    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    Some(inner.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let inner = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
-        let Some(inner) = inner else { return Ok(Self::Literal(text)) };
-        let words = inner.split_whitespace().collect::<Vec<_>>().join(" ");
-        if let Some((_, generator)) = Generator::ALL.iter().find(|(name, _)| *name == words) {
-            return Ok(Self::Any(*generator));
+        let Some(words) = words_of(&text) else { return Ok(Self::Literal(text)) };
+        if let Some(generator) = Generator::named(&text) {
+            return Ok(Self::Any(generator));
         }
         let known: Vec<_> =
             Generator::ALL.iter().map(|(name, _)| format!("`{{{{ {name} }}}}`")).collect();

@@ -1,0 +1,256 @@
+//! Gateways and workers of our own, with a database and topics that nobody else uses.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::{
+    DeployError, Servers, Shape, Signer, Site, Topics,
+    process::{self, Process},
+};
+use crate::{
+    scenario::EndHow,
+    stack::{Ending, Service},
+};
+
+/// The secret of all our gateways.
+const SECRET: &str = "the secret of scenarios, 32 bytes or more";
+
+/// How soon Kafka gives a dead worker's partitions to another one, in milliseconds: the least that it allows.
+const KAFKA_SESSION_MS: &str = "6000";
+
+/// Running processes. They are killed when it is dropped.
+#[derive(Debug)]
+pub struct Deployment {
+    pub shape: Shape,
+    /// Logs and embedded data.
+    pub directory: PathBuf,
+    servers: Option<Servers>,
+    database_url: Option<String>,
+    prefix: String,
+    addresses: Vec<SocketAddr>,
+    processes: Mutex<BTreeMap<String, Process>>,
+    http: reqwest::Client,
+}
+
+impl Deployment {
+    /// Starts all of it in `directory` and waits until it is ready. `ports`: two for each gateway, one for each worker.
+    pub async fn start(
+        shape: Shape,
+        servers: Option<&Servers>,
+        program: &Path,
+        directory: PathBuf,
+        ports: &[u16],
+    ) -> Result<Self, DeployError> {
+        fs::create_dir_all(&directory).map_err(|source| DeployError::Io {
+            doing: format!("making `{}`", directory.display()),
+            source,
+        })?;
+        let name = format!("h{}", Uuid::new_v4().simple());
+        let mut environment = common(&shape);
+        let mut database_url = None;
+        if let Some(servers) = servers {
+            let url = servers.new_database(&name).await?;
+            environment.extend(real(servers, &name, &url));
+            database_url = Some(url);
+            let log = directory.join("migrate.log");
+            process::run(program, "migrate", &environment, &log).await?;
+        } else {
+            let data = directory.join("data").display().to_string();
+            environment.insert("DATA_DIR".to_owned(), data);
+        }
+        let mut ports = ports.iter().copied();
+        let mut port = || ports.next().expect("the caller counted");
+        let (mut processes, mut addresses) = (BTreeMap::new(), Vec::new());
+        let role = if shape.is_real { "serve" } else { "standalone" };
+        for n in 1..=shape.gateways {
+            let (name, port, admin) = (format!("gw{n}"), port(), port());
+            addresses.push(SocketAddr::from(([127, 0, 0, 1], port)));
+            let mut environment = with_ports(&environment, port, admin);
+            environment.insert("SERVER_ID".to_owned(), format!("{name}-{}", Uuid::new_v4()));
+            let log = directory.join(format!("{name}.log"));
+            let process = Process::new(program, &name, role, environment, admin, log);
+            processes.insert(name, process);
+        }
+        for n in 1..=shape.workers {
+            let (name, admin) = (format!("worker{n}"), port());
+            let environment = with_ports(&environment, 0, admin);
+            let log = directory.join(format!("{name}.log"));
+            let process = Process::new(program, &name, "worker", environment, admin, log);
+            processes.insert(name, process);
+        }
+        let http = reqwest::Client::builder().no_proxy().build().expect("no setting can be wrong");
+        let starting = processes.values_mut().map(|process| process.start(&http));
+        futures_util::future::try_join_all(starting).await?;
+        Ok(Self {
+            shape,
+            directory,
+            servers: servers.cloned(),
+            database_url,
+            prefix: format!("{name}."),
+            addresses,
+            processes: Mutex::new(processes),
+            http,
+        })
+    }
+
+    /// It, as the engine sees it.
+    pub fn site(self: &Arc<Self>) -> Site {
+        let servers = self.servers.as_ref();
+        Site {
+            gateways: self.addresses.clone(),
+            signer: Signer::new(SECRET),
+            redis_url: servers.map(|servers| servers.redis_url.clone()),
+            database_url: self.database_url.clone(),
+            kafka: servers.map(|servers| Topics {
+                brokers: servers.brokers.clone(),
+                prefix: self.prefix.clone(),
+            }),
+            deployment: Some(Arc::clone(self)),
+        }
+    }
+
+    /// Ends `gw1`, `worker1`, `kafka`, `redis` or `postgres`, and waits for its end.
+    pub async fn end(&self, what: &str, how: EndHow) -> Result<(), DeployError> {
+        if let Some((stack, service)) = self.service(what)? {
+            let ending = match how {
+                EndHow::Kill => Ending::Kill,
+                EndHow::Term => Ending::Stop,
+            };
+            return Ok(stack.stop(service, ending, &|_| {}).await?);
+        }
+        self.with(what, async |process| process.end(how).await).await
+    }
+
+    /// Starts it again, where it was, and waits until it is ready.
+    pub async fn start_again(&self, what: &str) -> Result<(), DeployError> {
+        if let Some((stack, service)) = self.service(what)? {
+            return Ok(stack.start(service, &|_| {}).await?);
+        }
+        self.with(what, async |process| process.start(&self.http).await).await
+    }
+
+    /// Stops it where it is.
+    pub async fn freeze(&self, what: &str) -> Result<(), DeployError> {
+        if let Some((stack, service)) = self.service(what)? {
+            return Ok(stack.freeze(service, &|_| {}).await?);
+        }
+        self.with(what, async |process| process.freeze()).await
+    }
+
+    /// Lets it go on.
+    pub async fn thaw(&self, what: &str) -> Result<(), DeployError> {
+        if let Some((stack, service)) = self.service(what)? {
+            return Ok(stack.thaw(service, &|_| {}).await?);
+        }
+        self.with(what, async |process| process.thaw()).await
+    }
+
+    /// Everything runs again: frozen ones go on, ended ones start.
+    pub async fn mend(&self, services: &[&str]) -> Result<(), DeployError> {
+        for what in services {
+            self.thaw(what).await.or_else(|error| match error {
+                // Not frozen but stopped.
+                DeployError::Stack(_) => Ok(()),
+                other => Err(other),
+            })?;
+            self.start_again(what).await?;
+        }
+        for process in self.processes.lock().await.values_mut() {
+            if process.is_frozen {
+                process.thaw()?;
+            }
+            process.start(&self.http).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether every process runs, unfrozen.
+    pub async fn is_whole(&self) -> bool {
+        let mut processes = self.processes.lock().await;
+        processes.values_mut().all(|process| process.is_running() && !process.is_frozen)
+    }
+
+    /// Asks every process to end, all at once.
+    pub async fn stop(&self) {
+        let mut processes = self.processes.lock().await;
+        // Nothing depends on a polite end: what is left is killed when this is dropped.
+        let ends = processes.values_mut().map(|process| process.end(EndHow::Kill));
+        drop(futures_util::future::join_all(ends).await);
+    }
+
+    fn service(&self, what: &str) -> Result<Option<(&crate::stack::Stack, Service)>, DeployError> {
+        let Some(service) = Service::ALL.into_iter().find(|service| service.name() == what) else {
+            return Ok(None);
+        };
+        match &self.servers {
+            Some(servers) => Ok(Some((&servers.stack, service))),
+            None => Err(DeployError::NotOurs(what.to_owned())),
+        }
+    }
+
+    async fn with(
+        &self,
+        what: &str,
+        change: impl AsyncFnOnce(&mut Process) -> Result<(), DeployError>,
+    ) -> Result<(), DeployError> {
+        let mut processes = self.processes.lock().await;
+        let process =
+            processes.get_mut(what).ok_or_else(|| DeployError::NotOurs(what.to_owned()))?;
+        change(process).await
+    }
+}
+
+fn common(shape: &Shape) -> BTreeMap<String, String> {
+    let mut environment: BTreeMap<String, String> = [
+        ("HOST", "127.0.0.1"),
+        ("ADMIN_HOST", "127.0.0.1"),
+        ("LOG_FORMAT", "json"),
+        ("JWT_SECRET", SECRET),
+        ("DRAIN_CLOSE_MS", "500"),
+        ("DRAIN_LIMIT_MS", "15000"),
+        ("KAFKA_SESSION_TIMEOUT_MS", KAFKA_SESSION_MS),
+        ("KAFKA_PARTITIONS", "4"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect();
+    environment.extend(shape.settings.clone());
+    environment
+}
+
+fn real(servers: &Servers, name: &str, database_url: &str) -> Vec<(String, String)> {
+    let mut settings = vec![
+        ("KAFKA_BROKERS".to_owned(), servers.brokers.clone()),
+        ("REDIS_URL".to_owned(), servers.redis_url.clone()),
+        ("DATABASE_URL".to_owned(), database_url.to_owned()),
+        ("KAFKA_GROUP".to_owned(), name.to_owned()),
+    ];
+    for (setting, topic) in [
+        ("KAFKA_TOPIC_MESSAGES", "chat.messages.v1"),
+        ("KAFKA_TOPIC_PERSISTED", "chat.messages.persisted.v1"),
+        ("KAFKA_TOPIC_MEMBERSHIPS", "chat.memberships.v1"),
+        ("KAFKA_TOPIC_DEAD_LETTERS", "chat.messages.dlq.v1"),
+    ] {
+        settings.push((setting.to_owned(), format!("{name}.{topic}")));
+    }
+    settings
+}
+
+fn with_ports(
+    environment: &BTreeMap<String, String>,
+    port: u16,
+    admin: u16,
+) -> BTreeMap<String, String> {
+    let mut environment = environment.clone();
+    environment.insert("PORT".to_owned(), port.to_string());
+    environment.insert("ADMIN_PORT".to_owned(), admin.to_string());
+    environment
+}

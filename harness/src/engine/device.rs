@@ -1,0 +1,191 @@
+//! One device: its network, its program, and what it does by itself.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    sync::Mutex,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    client::{Client, ClientError, Options},
+    history::{ConnectionId, Recorder},
+    scenario,
+    wire::{Link, NetworkChange},
+};
+
+/// How long a driver that keeps one ack in flight waits for it.
+const ACK_LIMIT: Duration = Duration::from_secs(12);
+
+/// A device of the scenario.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) name: String,
+    pub(super) user: String,
+    pub(super) gateway: String,
+    kind: scenario::Client,
+    transport: scenario::Transport,
+    target: SocketAddr,
+    link: Option<Link>,
+    /// Links of crashed connections: they stay as the crash left them.
+    old_links: Vec<Link>,
+    client: Option<Client>,
+    heartbeat: Option<JoinHandle<()>>,
+    /// Held by who sends, so that events leave in their order.
+    turn: Arc<Mutex<()>>,
+}
+
+impl Device {
+    pub(super) fn new(
+        name: &str,
+        user: &str,
+        described: &scenario::Device,
+        target: SocketAddr,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            user: user.to_owned(),
+            gateway: described.gateway.clone(),
+            kind: described.client,
+            transport: described.transport,
+            target,
+            link: None,
+            old_links: Vec::new(),
+            client: None,
+            heartbeat: None,
+            turn: Arc::default(),
+        }
+    }
+
+    /// Starts its program, which asks to connect.
+    pub(super) async fn connect(
+        &mut self,
+        recorder: &Arc<Recorder>,
+        auth: Option<Value>,
+        authorization: Option<String>,
+    ) -> Result<(), ClientError> {
+        self.end_program();
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => {
+                let who = [self.name.as_str(), &self.user, &self.gateway];
+                let opened = Link::open(recorder, who, self.target).await;
+                opened.map_err(|error| ClientError::Refused(error.to_string()))?
+            }
+        };
+        let address = self.link.insert(link).address();
+        let options = Options { address, transport: self.transport, auth, authorization };
+        self.client = Some(Client::connect(self.kind, &options).await?);
+        Ok(())
+    }
+
+    /// Sends an event. Where the driver cannot tell acks apart, returns after the ack; the device is free meanwhile.
+    pub(super) async fn emit(
+        device: &Mutex<Self>,
+        recorder: &Recorder,
+        event: &str,
+        payload: &Value,
+        wants_ack: bool,
+    ) -> Result<(), ClientError> {
+        let turn = Arc::clone(&device.lock().await.turn);
+        let turn = turn.lock().await;
+        let mut device = device.lock().await;
+        let name = device.name.clone();
+        let client = device.client.as_mut().ok_or(ClientError::Gone)?;
+        let (before, connection) = recorder.look(|story| {
+            (story.sent.len(), story.connection_of(&name).map(|(id, _)| id))
+        });
+        client.emit(event, payload, wants_ack).await?;
+        if wants_ack && !client.keeps_acks_apart() {
+            drop(device);
+            let connection = connection.ok_or(ClientError::Gone)?;
+            wait_for_ack(recorder, connection, before, event).await;
+        }
+        drop(turn);
+        Ok(())
+    }
+
+    pub(super) async fn frame(&mut self, packet: &str) -> Result<(), ClientError> {
+        self.client.as_mut().ok_or(ClientError::Gone)?.frame(packet).await
+    }
+
+    /// Says goodbye and ends its program.
+    pub(super) async fn disconnect(&mut self) {
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.abort();
+        }
+        if let Some(client) = self.client.take() {
+            client.disconnect().await;
+        }
+        if let Some(link) = &self.link {
+            link.gone();
+        }
+    }
+
+    /// Its network does this from now on.
+    pub(super) fn network(&mut self, change: NetworkChange) {
+        if let Some(link) = &self.link {
+            link.change(change);
+        }
+    }
+
+    /// Its program is gone without a word; its connections stay as `change` leaves them, for ever.
+    pub(super) fn crash(&mut self, change: NetworkChange) {
+        if let Some(link) = self.link.take() {
+            link.change(change);
+            link.gone();
+            self.old_links.push(link);
+        }
+        self.end_program();
+    }
+
+    fn end_program(&mut self) {
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.abort();
+        }
+        self.client = None;
+    }
+
+    /// Sends `heartbeat` by itself from now on, until it is disconnected.
+    pub(super) fn beat(device: &Arc<Mutex<Self>>, recorder: &Arc<Recorder>, every: Duration) -> JoinHandle<()> {
+        let (device, recorder) = (Arc::downgrade(device), Arc::clone(recorder));
+        // Ends with the device's connection, or with the device.
+        tokio::spawn(async move {
+            loop {
+                sleep(every).await;
+                let Some(device) = device.upgrade() else { return };
+                let sent = Self::emit(&device, &recorder, "heartbeat", &json!({}), true).await;
+                if sent.is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    pub(super) fn keep_beating(&mut self, task: JoinHandle<()>) {
+        if let Some(before) = self.heartbeat.replace(task) {
+            before.abort();
+        }
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.end_program();
+    }
+}
+
+async fn wait_for_ack(recorder: &Recorder, connection: ConnectionId, before: usize, event: &str) {
+    let deadline = Instant::now() + ACK_LIMIT;
+    let answered = |story: &crate::history::Story| {
+        let is_over = story.connections.get(&connection).is_none_or(|it| it.closed.is_some());
+        let sent = story.sent[before..]
+            .iter()
+            .find(|sent| sent.connection == connection && sent.event == event);
+        (is_over || sent.is_some_and(|sent| !sent.acks.is_empty())).then_some(())
+    };
+    // Without an ack in time the step that wanted it says so.
+    recorder.until(deadline, answered).await;
+}

@@ -1,0 +1,103 @@
+//! Runs a scenario, step by step, against a site, and judges what was seen.
+//!
+//! Owns the meaning of steps. Refuses to know reports: it returns a [`Run`].
+
+mod device;
+mod expect;
+mod faults;
+mod observe;
+mod presence;
+mod settle;
+mod steps;
+mod talk;
+mod values;
+mod world;
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::{
+    check::check,
+    deploy::Site,
+    scenario::Scenario,
+    verdict::{Run, Verdict},
+};
+
+use steps::Running;
+use world::World;
+
+/// How long a scenario may take in all.
+const RUN_LIMIT: Duration = Duration::from_mins(5);
+
+/// Why a scenario could not be run: says nothing about the gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the site has no gateway `{0}`")]
+    NoGateway(String),
+    #[error("preparing the scenario: {0}")]
+    Setup(String),
+    #[error("mending what the scenario broke: {0}")]
+    Mend(String),
+}
+
+/// Runs a scenario that passed `lint`. `source` is its text, `file` its name.
+pub async fn run(file: &str, source: &str, scenario: &Scenario, site: Site, seed: u64) -> Run {
+    let mut run = Run {
+        file: file.to_owned(),
+        scenario: scenario.scenario.value.clone(),
+        verdict: Verdict::Pass,
+        seed,
+        duration: Duration::ZERO,
+        steps: Vec::new(),
+        failures: Vec::new(),
+        findings: Vec::new(),
+        history: crate::history::History::default(),
+        source: source.to_owned(),
+    };
+    let world = match World::new(scenario, site, seed) {
+        Ok(world) => world,
+        Err(error) => {
+            run.verdict = Verdict::Broken(error.to_string());
+            return run;
+        }
+    };
+    let running = Running::new(&world, source);
+    let outcome = timeout(RUN_LIMIT, run_in(&world, scenario, &running)).await;
+    run.duration = world.recorder.now();
+    run.history = world.recorder.history();
+    let judged = running.judged();
+    let vacuous = running.vacuous();
+    (run.steps, run.failures) = running.into_reports();
+    let without: Vec<&str> = scenario.without.iter().map(|name| name.value.as_str()).collect();
+    run.findings = check(&run.history, &without, world.times);
+    run.verdict = match outcome {
+        Ok(Err(error)) => Verdict::Broken(error.to_string()),
+        Err(_) => Verdict::Broken(format!("it took longer than {} s", RUN_LIMIT.as_secs())),
+        Ok(Ok(())) if !run.failures.is_empty() || !run.findings.is_empty() => Verdict::Fail,
+        Ok(Ok(())) => match vacuous {
+            Some(reason) => Verdict::Unknown(reason),
+            None if judged == 0 => Verdict::Unknown("no step could have failed".to_owned()),
+            None => Verdict::Pass,
+        },
+    };
+    run
+}
+
+async fn run_in(
+    world: &World,
+    scenario: &Scenario,
+    running: &Running<'_>,
+) -> Result<(), EngineError> {
+    world.make_rooms(scenario).await?;
+    let watching = presence::watch(world);
+    let steps = async {
+        // The report has it; what was seen so far is judged all the same.
+        let is_done = running.all(&scenario.steps).await;
+        settle::settle(world, is_done).await
+    };
+    tokio::select! {
+        outcome = steps => outcome,
+        () = watching => Ok(()),
+    }
+}

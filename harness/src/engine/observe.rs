@@ -1,0 +1,137 @@
+//! What can be looked at beside the wire: presence, Redis, the history, the database, the topics.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientConfig, Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+};
+use serde_json::Value;
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use super::{settle::history, world::World};
+use crate::deploy::Topics;
+
+/// How long one look may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+
+/// A key of Redis.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) exists: bool,
+    pub(super) ttl: Option<Duration>,
+    pub(super) fields: Vec<(String, String)>,
+}
+
+/// The sockets of a user, as the API lists them.
+pub(super) async fn presence(world: &World, user: &str) -> Result<Value, String> {
+    let path = format!("/users/{user}/presence");
+    match world.call(user, "GET", &path, None, None).await? {
+        (200, seen) => Ok(seen),
+        (status, seen) => Err(format!("the answer is {status} {seen}")),
+    }
+}
+
+pub(super) async fn redis_key(world: &World, key: &str) -> Result<Key, String> {
+    let url = world.site.redis_url.as_deref().ok_or("no Redis was given")?;
+    let failed = |error: redis::RedisError| format!("Redis says: {error}");
+    let look = async {
+        let client = redis::Client::open(url).map_err(failed)?;
+        let mut connection = client.get_multiplexed_async_connection().await.map_err(failed)?;
+        let (kind, ttl): (String, i64) = redis::pipe()
+            .cmd("TYPE")
+            .arg(key)
+            .cmd("PTTL")
+            .arg(key)
+            .query_async(&mut connection)
+            .await
+            .map_err(failed)?;
+        let mut fields: Vec<(String, String)> = Vec::new();
+        if kind == "hash" {
+            let mut read = redis::cmd("HGETALL");
+            let all: std::collections::BTreeMap<String, String> =
+                read.arg(key).query_async(&mut connection).await.map_err(failed)?;
+            fields.extend(all);
+        }
+        let ttl = u64::try_from(ttl).ok().map(Duration::from_millis);
+        Ok(Key { exists: kind != "none", ttl, fields })
+    };
+    let looked = tokio::time::timeout(LOOK_LIMIT, look).await;
+    looked.unwrap_or_else(|_| Err("Redis does not answer".to_owned()))
+}
+
+/// The `clientMsgId`s of a room, in the order of the history over HTTP.
+pub(super) async fn history_ids(world: &World, room: &str) -> Result<Vec<String>, String> {
+    let messages = history(world, room).await.ok_or("nobody can read the history")?;
+    let ids = messages.iter().map(|it| it["clientMsgId"].as_str().unwrap_or_default());
+    Ok(ids.map(str::to_lowercase).collect())
+}
+
+/// The `clientMsgId`s of a room, in the order of the rows.
+pub(super) async fn stored_ids(world: &World, room: &str) -> Result<Vec<String>, String> {
+    let url = world.site.database_url.as_deref().ok_or("no database was given")?;
+    let failed = |error: sqlx::Error| format!("the database says: {error}");
+    let look = async {
+        let mut connection = PgConnection::connect(url).await.map_err(failed)?;
+        let rows = sqlx::query(
+            "select client_msg_id::text from messages where room_id = $1::uuid order by id",
+        )
+        .bind(room)
+        .fetch_all(&mut connection)
+        .await
+        .map_err(failed)?;
+        rows.iter().map(|row| row.try_get::<String, _>(0).map_err(failed)).collect()
+    };
+    let looked = tokio::time::timeout(LOOK_LIMIT, look).await;
+    looked.unwrap_or_else(|_| Err("the database does not answer".to_owned()))
+}
+
+/// The `clientMsgId`s of the records of a topic that are keyed by one of these rooms.
+pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>, String> {
+    let topics = world.site.kafka.clone().ok_or("no Kafka was given")?;
+    let rooms: Vec<String> = world.rooms().into_iter().map(|(_, id)| id).collect();
+    let topic = topic.to_owned();
+    let read = tokio::task::spawn_blocking(move || read_topic(&topics, &topic, &rooms)).await;
+    read.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn read_topic(topics: &Topics, topic: &str, rooms: &[String]) -> Result<Vec<String>, String> {
+    let failed = |error: rdkafka::error::KafkaError| format!("Kafka says: {error}");
+    let topic = format!("{}{topic}", topics.prefix);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &topics.brokers)
+        .set("group.id", "harness")
+        .set("enable.auto.commit", "false")
+        .create()
+        .map_err(failed)?;
+    let metadata = consumer.fetch_metadata(Some(&topic), LOOK_LIMIT).map_err(failed)?;
+    let partitions = metadata.topics().first().map(|it| it.partitions().len()).unwrap_or_default();
+    let mut assigned = TopicPartitionList::new();
+    let mut missing = 0;
+    for partition in 0..i32::try_from(partitions).unwrap_or_default() {
+        let (low, high) =
+            consumer.fetch_watermarks(&topic, partition, LOOK_LIMIT).map_err(failed)?;
+        missing += high - low;
+        if high > low {
+            assigned
+                .add_partition_offset(&topic, partition, Offset::Offset(low))
+                .map_err(failed)?;
+        }
+    }
+    consumer.assign(&assigned).map_err(failed)?;
+    let mut ids = Vec::new();
+    while missing > 0 {
+        let Some(record) = consumer.poll(LOOK_LIMIT) else {
+            return Err(format!("{missing} records did not come"));
+        };
+        let record = record.map_err(failed)?;
+        missing -= 1;
+        let key = record.key().map(|key| String::from_utf8_lossy(key).into_owned());
+        if key.is_some_and(|key| rooms.contains(&key)) {
+            let value: Value =
+                serde_json::from_slice(record.payload().unwrap_or_default()).unwrap_or_default();
+            ids.push(value["clientMsgId"].as_str().unwrap_or_default().to_lowercase());
+        }
+    }
+    Ok(ids)
+}

@@ -1,0 +1,403 @@
+//! Steps in which devices talk: connecting, joining, sending, and the acks of it.
+
+use std::time::Duration;
+
+use futures_util::future::{join_all, try_join_all};
+use serde_json::{Value, json};
+use tokio::time::{Instant, interval};
+
+use super::{
+    device::Device,
+    steps::{Running, StepResult, shown, wrong},
+    world::Named,
+};
+use crate::{
+    client::ClientError,
+    history::{ConnectionId, Sent, Story},
+    scenario::{AckWanted, Connect, Join, Raw, Send, Spanned, Time, Token, TokenPlace, Wait, WaitFor, Who},
+    verdict::{Failure, Margin},
+};
+
+/// How long connecting may take where the step does not say.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long an ack may take where the step does not say: what the contract allows, and a bit for the machine.
+const ACK_LIMIT: Duration = Duration::from_secs(12);
+
+/// How long a device that is shown the door may stay.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(3);
+
+impl Running<'_> {
+    pub(super) async fn connect(&self, connect: &Connect) -> StepResult {
+        let is_let_in = connect.accepted.unwrap_or(connect.token == Token::Good);
+        let names = self.world.who(&connect.who.value);
+        try_join_all(names.iter().map(|name| self.connect_one(name, connect, is_let_in))).await?;
+        if !is_let_in {
+            self.judge();
+        }
+        Ok(None)
+    }
+
+    async fn connect_one(&self, name: &str, connect: &Connect, is_let_in: bool) -> Result<(), Failure> {
+        let recorder = &self.world.recorder;
+        let shared = &self.world.devices[name];
+        let mut device = shared.lock().await;
+        let before = recorder.look(|story| story.connection_of(name).map(|(id, _)| id));
+        let token = self.world.site.signer.token(connect.token, &device.user);
+        let text = || token.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (auth, header) = match connect.via {
+            TokenPlace::Auth => (token.as_ref().map(|token| json!({"token": token})), None),
+            TokenPlace::Header => (None, Some(format!("Bearer {}", text()))),
+            TokenPlace::BareHeader => (None, Some(text())),
+        };
+        let expected = if is_let_in {
+            format!("{name} connects")
+        } else {
+            format!("{name} is told that it is disconnected")
+        };
+        match device.connect(recorder, auth, header).await {
+            Ok(()) => {}
+            // Its library may give up on a goodbye before we look.
+            Err(_) if !is_let_in => {}
+            Err(error) => return Err(about(wrong(expected, error.to_string()), name)),
+        }
+        let newest = |story: &Story| {
+            let (id, known) = story.connection_of(name)?;
+            (Some(id) > before).then(|| known.clone())
+        };
+        if is_let_in {
+            let welcomed =
+                |story: &Story| newest(story).filter(|it| it.welcomed.is_some() || it.closed.is_some());
+            let seen = recorder.until(Instant::now() + CONNECT_LIMIT, welcomed).await;
+            return match seen {
+                Some(known) if known.is_connected() => {
+                    if let Some(every) = self.world.heartbeat {
+                        let task = Device::beat(shared, recorder, every);
+                        device.keep_beating(task);
+                    }
+                    Ok(())
+                }
+                Some(_) => Err(about(wrong(expected, "the gateway said goodbye at once"), name)),
+                None => {
+                    let seen = format!("no answer for {}", shown(CONNECT_LIMIT));
+                    Err(about(wrong(expected, seen), name))
+                }
+            };
+        }
+        let dismissed = |story: &Story| newest(story).filter(|it| it.dismissed.is_some());
+        let seen = recorder.until(Instant::now() + GOODBYE_LIMIT, dismissed).await;
+        // It has no business here any more.
+        device.disconnect().await;
+        match seen {
+            Some(known) if known.welcomed.is_some() => Ok(()),
+            Some(_) => Err(about(wrong(expected, "`41` without the `40` before it"), name)),
+            None => {
+                let seen = match recorder.look(newest) {
+                    Some(known) if known.welcomed.is_some() => "it is connected, and stays so",
+                    Some(_) => "the transport is open, and nothing is said",
+                    None => "no transport at all",
+                };
+                Err(about(wrong(expected, seen), name))
+            }
+        }
+    }
+
+    pub(super) async fn disconnect(&self, who: &Who) -> StepResult {
+        let names = self.world.who(who);
+        join_all(names.iter().map(async |name| self.world.devices[name].lock().await.disconnect().await))
+            .await;
+        Ok(None)
+    }
+
+    pub(super) async fn join(&self, event: &str, join: &Join) -> StepResult {
+        let Join { who, room, payload, after, ack, within } = join;
+        let mut sent = match (room, payload) {
+            (_, Some(payload)) => {
+                self.world.fill_json(&payload.value, "").map_err(|why| wrong("a payload", why))?
+            }
+            (Some(room), None) => json!({"roomId": self.room_id(&room.value)?}),
+            (None, None) => Value::Null,
+        };
+        if let Some(after) = after {
+            let named = self.messages_named(&after.value)?;
+            let id = named.last().and_then(|sent| self.world.message_id(sent));
+            sent["after"] = json!(id);
+        }
+        let wanted = ack.as_ref().map_or(AckWanted::Success, |ack| ack.value.clone());
+        let wanted = if payload.is_some() && ack.is_none() { AckWanted::Any } else { wanted };
+        self.ask_all(&self.world.who(&who.value), event, &sent, &wanted, within.as_ref()).await
+    }
+
+    pub(super) async fn heartbeat(&self, who: &Who) -> StepResult {
+        let names = self.world.who(who);
+        self.ask_all(&names, "heartbeat", &json!({}), &AckWanted::Success, None).await
+    }
+
+    /// One event of several devices at once.
+    async fn ask_all(
+        &self,
+        names: &[String],
+        event: &str,
+        payload: &Value,
+        wanted: &AckWanted,
+        within: Option<&Spanned<Time>>,
+    ) -> StepResult {
+        let limit = within.map_or(ACK_LIMIT, |time| self.world.length(time));
+        let asked = names.iter().map(async |name| {
+            let before = self.emit(name, event, payload, *wanted != AckWanted::None).await?;
+            self.acks(name, event, before, std::slice::from_ref(payload), wanted, limit).await
+        });
+        let used = try_join_all(asked).await?.into_iter().max();
+        if *wanted != AckWanted::None && *wanted != AckWanted::Any {
+            self.judge();
+        }
+        Ok(within.and(used).map(|used| Margin { used, limit }))
+    }
+
+    /// Sends one event; returns where in the history to look for it.
+    async fn emit(
+        &self,
+        name: &str,
+        event: &str,
+        payload: &Value,
+        wants_ack: bool,
+    ) -> Result<usize, Failure> {
+        let recorder = &self.world.recorder;
+        let before = recorder.look(|story| story.sent.len());
+        let device = &self.world.devices[name];
+        match Device::emit(device, recorder, event, payload, wants_ack).await {
+            Ok(()) => Ok(before),
+            Err(error) => {
+                let expected = format!("{name} sends `{event}`");
+                Err(about(wrong(expected, self.why_not(name, &error)), name))
+            }
+        }
+    }
+
+    fn why_not(&self, name: &str, error: &ClientError) -> String {
+        let ended = self.world.recorder.look(|story| story.connection_of(name)?.1.ended());
+        match ended {
+            Some(at) => format!("its connection ended at {}", shown(at)),
+            None => error.to_string(),
+        }
+    }
+
+    /// Waits for the acks of events that were sent after `before`; the longest time that one took.
+    async fn acks(
+        &self,
+        name: &str,
+        event: &str,
+        before: usize,
+        payloads: &[Value],
+        wanted: &AckWanted,
+        limit: Duration,
+    ) -> Result<Duration, Failure> {
+        if *wanted == AckWanted::None {
+            return Ok(Duration::ZERO);
+        }
+        let recorder = &self.world.recorder;
+        let connection = recorder.look(|story| story.connection_of(name).map(|(id, _)| id));
+        let is_ours = |sent: &&Sent| {
+            Some(sent.connection) == connection
+                && sent.event == event
+                && payloads.contains(&sent.payload)
+        };
+        let answered = |story: &Story| {
+            let ours = story.sent[before..].iter().filter(is_ours).take(payloads.len());
+            let (count, open) = ours.fold((0, 0), |(count, open), sent| {
+                (count + 1, open + usize::from(sent.acks.is_empty()))
+            });
+            let is_over = is_closed(story, connection);
+            (count == payloads.len() && open == 0 || is_over).then_some(())
+        };
+        recorder.until(Instant::now() + limit, answered).await;
+        let mut longest = Duration::ZERO;
+        let sent: Vec<Sent> = recorder.look(|story| {
+            story.sent[before..].iter().filter(is_ours).take(payloads.len()).cloned().collect()
+        });
+        for sent in &sent {
+            let wants = expected_ack(wanted, sent);
+            match sent.acks.first() {
+                Some((at, ack)) => {
+                    longest = longest.max(at.saturating_sub(sent.at));
+                    if wants.as_ref().is_some_and(|wants| wants != ack) {
+                        let wants = wants.unwrap_or_default();
+                        let expected = format!("`{event}` of {name} is answered {wants}");
+                        return Err(about(wrong(expected, format!("{ack}")), name));
+                    }
+                }
+                // A connection that was broken on purpose takes its acks with it.
+                None if *wanted == AckWanted::Any && recorder.look(|it| is_closed(it, connection)) => {}
+                None => {
+                    let expected = format!("`{event}` of {name} is acknowledged within {}", shown(limit));
+                    return Err(about(wrong(expected, self.no_ack(name)), name));
+                }
+            }
+        }
+        if sent.len() < payloads.len() && *wanted != AckWanted::Any {
+            let expected = format!("{name} sends {} times `{event}`", payloads.len());
+            return Err(about(wrong(expected, format!("{} were sent", sent.len())), name));
+        }
+        Ok(longest)
+    }
+
+    fn no_ack(&self, name: &str) -> String {
+        let ended = self.world.recorder.look(|story| story.connection_of(name)?.1.ended());
+        match ended {
+            Some(at) => format!("no ack; its connection ended at {}", shown(at)),
+            None => "no ack".to_owned(),
+        }
+    }
+
+    pub(super) async fn send(&self, send: &Send) -> StepResult {
+        let Send { from, again, name, count, rate, ack, within, .. } = send;
+        let limit = within.as_ref().map_or(ACK_LIMIT, |time| self.world.length(time));
+        let default = if send.payload.is_some() { AckWanted::Any } else { AckWanted::Accepted };
+        let wanted = ack.as_ref().map_or(default, |ack| ack.value.clone());
+        let devices = self.world.who(&Who::One(from.value.clone()));
+        let Some(device) = devices.first() else {
+            return Err(wrong("a device that sends", format!("there is no `{}`", from.value)));
+        };
+        let payloads: Vec<Value> = match again {
+            Some(again) => {
+                let named = self.messages_named(&again.value)?;
+                named.into_iter().map(|named| named.payload).collect()
+            }
+            None => {
+                let count = count.as_ref().map_or(1, |count| count.value);
+                (0..count).map(|n| self.payload_of(send, n, count)).collect::<Result<_, _>>()?
+            }
+        };
+        if let Some(name) = name {
+            let user = self.world.devices[device].lock().await.user.clone();
+            let named = payloads.iter().map(|payload| named(&user, payload)).collect();
+            self.world.name_messages(&name.value, named);
+        }
+        let before = self.world.recorder.look(|story| story.sent.len());
+        let mut pace = rate.as_ref().map(|rate| interval(Duration::from_secs(1) / rate.value.max(1)));
+        for payload in &payloads {
+            if let Some(pace) = &mut pace {
+                pace.tick().await;
+            }
+            match self.emit(device, "sendMessage", payload, wanted != AckWanted::None).await {
+                Ok(_) => {}
+                // A connection that was broken on purpose ends what goes over it.
+                Err(_) if wanted == AckWanted::Any => break,
+                Err(failure) => return Err(failure),
+            }
+        }
+        let used = self.acks(device, "sendMessage", before, &payloads, &wanted, limit).await?;
+        if wanted != AckWanted::None && wanted != AckWanted::Any {
+            self.judge();
+        }
+        Ok(within.as_ref().map(|_| Margin { used, limit }))
+    }
+
+    fn payload_of(&self, send: &Send, n: usize, count: usize) -> Result<Value, Failure> {
+        let room = match &send.room {
+            Some(room) => self.room_id(&room.value)?,
+            None => self.world.rooms().into_iter().next().map(|(_, id)| id).unwrap_or_default(),
+        };
+        if let Some(payload) = &send.payload {
+            let filled = self.world.fill_json(&payload.value, &room);
+            return filled.map_err(|why| wrong("a payload", why));
+        }
+        let Some(text) = &send.text else { return Err(wrong("a text", "none")) };
+        let mut content = self.world.text(&text.value).map_err(|why| wrong("a text", why))?;
+        if count > 1 && matches!(text.value, crate::scenario::Text::Literal(_)) {
+            content = format!("{content} {}", n + 1);
+        }
+        let id = self.world.source().uuid();
+        let mut payload = json!({"roomId": room, "clientMsgId": id, "content": content});
+        if let Some(kind) = &send.kind {
+            payload["type"] = json!(kind.value);
+        }
+        Ok(payload)
+    }
+
+    pub(super) async fn raw(&self, raw: &Raw) -> StepResult {
+        let frame = self.world.fill(&raw.frame.value).map_err(|why| wrong("a frame", why))?;
+        let name = &raw.device.value;
+        let Some(device) = self.world.devices.get(name) else {
+            return Err(wrong("a device", format!("there is no `{name}`")));
+        };
+        let sent = device.lock().await.frame(&frame).await;
+        sent.map_err(|error| about(wrong(format!("{name} sends a frame"), self.why_not(name, &error)), name))?;
+        Ok(None)
+    }
+
+    pub(super) async fn wait(&self, wait: &Wait) -> StepResult {
+        let limit = self.world.length(&wait.within);
+        let began = Instant::now();
+        self.judge();
+        for name in self.world.who(&Who::One(wait.device.value.clone())) {
+            let reached = |story: &Story| {
+                let (id, known) = story.connection_of(&name)?;
+                let is_so = match wait.until.value {
+                    WaitFor::Connected => known.is_connected(),
+                    WaitFor::Disconnected => known.ended().is_some(),
+                    WaitFor::Answered => story
+                        .sent
+                        .iter()
+                        .filter(|sent| sent.connection == id && sent.ack_id.is_some())
+                        .all(|sent| !sent.acks.is_empty()),
+                };
+                is_so.then_some(())
+            };
+            if self.world.recorder.until(began + limit, reached).await.is_none() {
+                let (word, seen) = match wait.until.value {
+                    WaitFor::Connected => ("is connected", "it is not"),
+                    WaitFor::Disconnected => ("is disconnected", "it is connected"),
+                    WaitFor::Answered => ("has an ack for everything", "one is missing"),
+                };
+                return Err(about(wrong(format!("{name} {word} within {}", shown(limit)), seen), &name));
+            }
+        }
+        Ok(Some(Margin { used: began.elapsed(), limit }))
+    }
+
+    pub(super) fn room_id(&self, name: &str) -> Result<String, Failure> {
+        self.world.room(name).map_err(|why| wrong("a room", why))
+    }
+
+    pub(super) fn messages_named(&self, name: &str) -> Result<Vec<Named>, Failure> {
+        self.world.messages(name).map_err(|why| wrong("a message", why))
+    }
+}
+
+fn is_closed(story: &Story, connection: Option<ConnectionId>) -> bool {
+    let known = connection.and_then(|id| story.connections.get(&id));
+    known.is_none_or(|known| known.ended().is_some())
+}
+
+fn named(user: &str, payload: &Value) -> Named {
+    let id = |field: &str| payload[field].as_str().unwrap_or_default().to_lowercase();
+    Named {
+        room: id("roomId"),
+        sender: user.to_lowercase(),
+        client_msg_id: id("clientMsgId"),
+        payload: payload.clone(),
+    }
+}
+
+/// The ack that is wanted, literally; `None`: any.
+fn expected_ack(wanted: &AckWanted, sent: &Sent) -> Option<Value> {
+    let is_message = sent.event == "sendMessage";
+    let id = sent.payload["clientMsgId"].as_str().unwrap_or_default();
+    match wanted {
+        AckWanted::Any | AckWanted::None => None,
+        AckWanted::Accepted => Some(json!({"clientMsgId": id, "status": "ACCEPTED"})),
+        AckWanted::Success => Some(json!({"success": true})),
+        AckWanted::Truncated => Some(json!({"success": true, "truncated": true})),
+        AckWanted::Error(error) if is_message => {
+            Some(json!({"clientMsgId": id, "status": "FAILED", "error": error}))
+        }
+        AckWanted::Error(error) => Some(json!({"success": false, "error": error})),
+    }
+}
+
+/// A failure that this is part of.
+pub(super) fn about(mut failure: Failure, name: &str) -> Failure {
+    failure.about.push(name.to_owned());
+    failure
+}

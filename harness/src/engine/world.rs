@@ -1,0 +1,375 @@
+//! What a running scenario knows: who is who, which names stand for what, which devices there are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{EngineError, device::Device};
+use crate::{
+    deploy::{Site, times_of},
+    generate::Source,
+    history::{Recorder, What},
+    scenario::{Scenario, Spanned, Step, Time, TimeNames, Who},
+};
+
+/// A message that was sent under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    /// In lower case, as all ids here.
+    pub(super) room: String,
+    pub(super) sender: String,
+    pub(super) client_msg_id: String,
+    /// What was sent, for who sends it again.
+    pub(super) payload: Value,
+}
+
+/// Everything that a run shares between its steps.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) site: Site,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) times: TimeNames,
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) devices: BTreeMap<String, Arc<tokio::sync::Mutex<Device>>>,
+    pub(super) http: reqwest::Client,
+    actors: BTreeMap<String, String>,
+    names: Mutex<Names>,
+    source: Mutex<Source>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    rooms: BTreeMap<String, String>,
+    captured: BTreeMap<String, String>,
+    messages: BTreeMap<String, Vec<Named>>,
+    stopped: BTreeSet<String>,
+    /// What is broken and must be mended before the judgement.
+    broken: BTreeSet<String>,
+}
+
+impl World {
+    /// People with fresh ids, and their devices, not connected yet.
+    pub(super) fn new(scenario: &Scenario, site: Site, seed: u64) -> Result<Self, EngineError> {
+        let recorder = Arc::<Recorder>::default();
+        let mut source = Source::new(seed);
+        let (mut actors, mut devices) = (BTreeMap::new(), BTreeMap::new());
+        for (actor, described) in &scenario.actors {
+            // Not of the seed: two runs of one seed may share a database.
+            let user = Uuid::new_v4().to_string();
+            recorder.call(&user, actor);
+            for (name, device) in &described.value {
+                let number = device.value.gateway.trim_start_matches("gw").parse::<usize>().ok();
+                let address = number.and_then(|n| site.gateways.get(n.checked_sub(1)?));
+                let address = *address.ok_or_else(|| {
+                    EngineError::NoGateway(device.value.gateway.clone())
+                })?;
+                let name = format!("{actor}.{name}");
+                let device = Device::new(&name, &user, &device.value, address);
+                devices.insert(name, Arc::new(tokio::sync::Mutex::new(device)));
+            }
+            actors.insert(actor.clone(), user);
+        }
+        // The first draw tells whether a seed was used at all.
+        source.uuid();
+        Ok(Self {
+            site,
+            recorder,
+            times: times_of(&scenario.stack),
+            heartbeat: scenario.stack.heartbeat.as_ref().map(|_| times_of(&scenario.stack).heartbeat),
+            devices,
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(Duration::from_secs(10))
+                .build()
+                .expect("no setting can be wrong"),
+            actors,
+            names: Mutex::default(),
+            source: Mutex::new(source),
+        })
+    }
+
+    /// Makes the rooms that the scenario speaks of, with their members.
+    pub(super) async fn make_rooms(&self, scenario: &Scenario) -> Result<(), EngineError> {
+        let mut rooms: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let everybody: Vec<&str> = self.actors.keys().map(String::as_str).collect();
+        let mut named = BTreeSet::new();
+        let mut captured = BTreeSet::new();
+        names_of_rooms(&scenario.steps, &mut named, &mut captured);
+        for room in named.difference(&captured) {
+            rooms.insert(room, everybody.clone());
+        }
+        for (room, members) in &scenario.rooms {
+            let members = members.value.iter().map(|member| member.value.as_str()).collect();
+            rooms.insert(room, members);
+        }
+        let making = rooms.into_iter().map(|(room, members)| self.make_room(room, members));
+        futures_util::future::try_join_all(making).await?;
+        Ok(())
+    }
+
+    async fn make_room(&self, room: &str, members: Vec<&str>) -> Result<(), EngineError> {
+        // A room without members has been left by who made it.
+        let nobody = Uuid::new_v4().to_string();
+        let founder = members.first().and_then(|name| self.actors.get(*name)).unwrap_or(&nobody);
+        let made = self.call(founder, "POST", "/rooms", Some(&json!({"name": room})), None).await;
+        let (status, reply) = made.map_err(EngineError::Setup)?;
+        let id = reply["id"].as_str().map(str::to_lowercase);
+        let id = id.ok_or_else(|| {
+            EngineError::Setup(format!("making the room `{room}` was answered {status} {reply}"))
+        })?;
+        self.recorder.call(&id, room);
+        for member in members.iter().skip(1).filter_map(|name| self.actors.get(*name)) {
+            let path = format!("/rooms/{id}/join");
+            let joined = self.call(member, "POST", &path, None, None).await;
+            let (status, reply) = joined.map_err(EngineError::Setup)?;
+            if status != 201 {
+                let text = format!("joining the room `{room}` was answered {status} {reply}");
+                return Err(EngineError::Setup(text));
+            }
+        }
+        if members.is_empty() {
+            let path = format!("/rooms/{id}/leave");
+            self.call(founder, "POST", &path, None, None).await.map_err(EngineError::Setup)?;
+        }
+        self.names().rooms.insert(room.to_owned(), id);
+        Ok(())
+    }
+
+    /// A request with the user's good token; its status and its body, `null` if that is no JSON.
+    pub(super) async fn call(
+        &self,
+        user: &str,
+        verb: &str,
+        path: &str,
+        body: Option<&Value>,
+        gateway: Option<&str>,
+    ) -> Result<(u16, Value), String> {
+        let token = self.site.signer.good(user);
+        self.call_with(Some(&token), verb, path, body, gateway).await
+    }
+
+    pub(super) async fn call_with(
+        &self,
+        token: Option<&str>,
+        verb: &str,
+        path: &str,
+        body: Option<&Value>,
+        gateway: Option<&str>,
+    ) -> Result<(u16, Value), String> {
+        let address = self.gateway(gateway).ok_or("no gateway runs")?;
+        let verb = reqwest::Method::from_bytes(verb.as_bytes()).map_err(|error| error.to_string())?;
+        let mut request = self.http.request(verb, format!("http://{address}{path}"));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(|error| {
+            if error.is_connect() { "no connection".to_owned() } else { error.to_string() }
+        })?;
+        let status = answer.status().as_u16();
+        // Some answers have no body.
+        Ok((status, answer.json().await.unwrap_or_default()))
+    }
+
+    /// The gateway of this name, or any that runs.
+    fn gateway(&self, name: Option<&str>) -> Option<SocketAddr> {
+        let names = self.names();
+        let numbered = |n: usize| format!("gw{}", n + 1);
+        let runs = |n: usize| !names.stopped.contains(&numbered(n));
+        let wanted = |n: usize| name.map_or_else(|| runs(n), |name| name == numbered(n));
+        (0..self.site.gateways.len()).find(|n| wanted(*n)).map(|n| self.site.gateways[n])
+    }
+
+    pub(super) fn user(&self, actor: &str) -> Result<&str, String> {
+        let user = self.actors.get(actor).map(String::as_str);
+        user.ok_or_else(|| format!("there is no actor `{actor}`"))
+    }
+
+    pub(super) fn actors(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.actors.iter().map(|(name, user)| (name.as_str(), user.as_str()))
+    }
+
+    pub(super) fn room(&self, name: &str) -> Result<String, String> {
+        let names = self.names();
+        let id = names.rooms.get(name).or_else(|| names.captured.get(name)).cloned();
+        id.ok_or_else(|| format!("there is no room `{name}`"))
+    }
+
+    pub(super) fn rooms(&self) -> Vec<(String, String)> {
+        self.names().rooms.clone().into_iter().collect()
+    }
+
+    /// A room that a request has made is judged like the others.
+    pub(super) fn capture(&self, name: &str, value: &str, is_room: bool) {
+        self.recorder.call(value, name);
+        let mut names = self.names();
+        names.captured.insert(name.to_owned(), value.to_owned());
+        if is_room {
+            names.rooms.insert(name.to_owned(), value.to_lowercase());
+        }
+    }
+
+    pub(super) fn messages(&self, name: &str) -> Result<Vec<Named>, String> {
+        let messages = self.names().messages.get(name).cloned();
+        messages.ok_or_else(|| format!("no message is named `{name}`"))
+    }
+
+    pub(super) fn name_messages(&self, name: &str, messages: Vec<Named>) {
+        let is_one = messages.len() == 1;
+        for (n, message) in messages.iter().enumerate() {
+            let name = if is_one { name.to_owned() } else { format!("{name}[{}]", n + 1) };
+            self.recorder.call(&message.client_msg_id, &name);
+        }
+        self.names().messages.insert(name.to_owned(), messages);
+    }
+
+    /// The id that a name stands for in a text.
+    pub(super) fn id_of(&self, name: &str) -> Option<String> {
+        if name == "uuid" {
+            return Some(self.source().uuid().to_string());
+        }
+        if let Some(id) = self.actors.get(name) {
+            return Some(id.clone());
+        }
+        let (message, part) = name.rsplit_once('.').unwrap_or((name, ""));
+        let names = self.names();
+        let known = names.captured.get(name).or_else(|| names.rooms.get(name));
+        if let Some(id) = known {
+            return Some(id.clone());
+        }
+        let sent = names.messages.get(message).and_then(|all| all.first()).cloned();
+        drop(names);
+        match (sent, part) {
+            (Some(sent), "") => sent.payload["clientMsgId"].as_str().map(str::to_owned),
+            (Some(sent), "id") => self.message_id(&sent),
+            (None, "socket") => self.recorder.look(|story| story.connection_of(message)?.1.socket.clone()),
+            _ => None,
+        }
+    }
+
+    /// The `messageId` under which somebody has heard it.
+    pub(super) fn message_id(&self, sent: &Named) -> Option<String> {
+        self.recorder.look(|story| {
+            let heard = story.deliveries.iter().find(|heard| {
+                heard.id("clientMsgId") == sent.client_msg_id && heard.id("roomId") == sent.room
+            });
+            heard.map(|heard| heard.id("messageId"))
+        })
+    }
+
+    /// The devices that are meant, each once.
+    pub(super) fn who(&self, who: &Who) -> Vec<String> {
+        let names: Vec<&str> = match who {
+            Who::One(name) => vec![name],
+            Who::Many(names) => names.iter().map(|name| name.value.as_str()).collect(),
+        };
+        let is_meant = |device: &str| {
+            names.iter().any(|name| {
+                *name == Who::EVERYONE
+                    || device == *name
+                    || device.split_once('.').is_some_and(|(actor, _)| actor == *name)
+            })
+        };
+        self.devices.keys().filter(|device| is_meant(device)).cloned().collect()
+    }
+
+    pub(super) fn length(&self, time: &Spanned<Time>) -> Duration {
+        time.value.resolve(self.times)
+    }
+
+    /// Something was broken on purpose. `keeps_running`: it still takes requests.
+    pub(super) fn broken(&self, what: &str, text: String, keeps_running: bool) {
+        let mut names = self.names();
+        names.broken.insert(what.to_owned());
+        if !keeps_running {
+            names.stopped.insert(what.to_owned());
+        }
+        drop(names);
+        self.recorder.push(What::Broken { what: what.to_owned(), text });
+    }
+
+    pub(super) fn mended(&self, what: &str, text: String) {
+        let mut names = self.names();
+        names.broken.remove(what);
+        names.stopped.remove(what);
+        drop(names);
+        self.recorder.push(What::Mended { what: what.to_owned(), text });
+    }
+
+    pub(super) fn all_broken(&self) -> Vec<String> {
+        self.names().broken.iter().cloned().collect()
+    }
+
+    pub(super) fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The rooms that steps speak of, and those that they make themselves.
+fn names_of_rooms<'s>(
+    steps: &'s [Spanned<Step>],
+    named: &mut BTreeSet<&'s str>,
+    captured: &mut BTreeSet<&'s str>,
+) {
+    for step in steps {
+        let room = match &step.value {
+            Step::Join(join) | Step::Leave(join) => join.room.as_ref(),
+            Step::Send(send) => send.room.as_ref(),
+            Step::Expect(expect) => expect.history.as_ref().or(expect.stored.as_ref()),
+            Step::Request(request) => {
+                captured.extend(request.capture.keys().map(String::as_str));
+                let texts = [Some(request.call.value.as_str())];
+                for text in texts.into_iter().flatten() {
+                    if let Some((_, rest)) = text.split_once("/rooms/${")
+                        && let Some((room, _)) = rest.split_once('}')
+                    {
+                        named.insert(room.split('|').next().unwrap_or(room));
+                    }
+                }
+                None
+            }
+            Step::Parallel(parallel) => {
+                for block in &parallel.0 {
+                    names_of_rooms(block, named, captured);
+                }
+                None
+            }
+            Step::Repeat(repeat) => {
+                names_of_rooms(&repeat.steps, named, captured);
+                None
+            }
+            Step::Use(shared) => {
+                names_of_rooms(&shared.steps, named, captured);
+                None
+            }
+            Step::Connect(_)
+            | Step::Disconnect(_)
+            | Step::Heartbeat(_)
+            | Step::Raw(_)
+            | Step::Wait(_)
+            | Step::Deliver(_)
+            | Step::Never(_)
+            | Step::Crash(_)
+            | Step::Network(_)
+            | Step::Stop(_)
+            | Step::Start(_)
+            | Step::Freeze(_)
+            | Step::Thaw(_)
+            | Step::Restart(_)
+            | Step::RollingRestart(_) => None,
+        };
+        named.extend(room.map(|room| room.value.as_str()));
+    }
+}

@@ -1,0 +1,65 @@
+//! Steps that scenarios share: a file with `steps:`, in which `${name}` stands for what `use` gives with it.
+
+use std::{fs, path::Path};
+
+use serde::Deserialize;
+
+use super::{Place, Problem, Scenario, Spanned, Step, parse::in_our_words};
+
+/// How deep shared files may use others.
+const DEPTH_MAX: usize = 5;
+
+/// A shared file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shared {
+    /// What it does, for people.
+    #[expect(dead_code, reason = "for who reads the file")]
+    shared: Option<String>,
+    steps: Vec<Spanned<Step>>,
+}
+
+/// Reads the files that `use` names, relative to the scenario's own file.
+pub fn load_shared(file: &str, source: &str, scenario: &mut Scenario) -> Result<(), Problem> {
+    let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+    load(file, source, folder, &mut scenario.steps, 0)
+}
+
+fn load(
+    file: &str,
+    source: &str,
+    folder: &Path,
+    steps: &mut [Spanned<Step>],
+    depth: usize,
+) -> Result<(), Problem> {
+    for step in steps {
+        match &mut step.value {
+            Step::Use(shared) => {
+                let path = folder.join(&shared.file.value);
+                let place = Place::from(&shared.file);
+                let problem = |text: String| Problem::new(file, source, place, text);
+                if depth >= DEPTH_MAX {
+                    return Err(problem("shared files use each other too deeply".to_owned()));
+                }
+                let text = fs::read_to_string(&path)
+                    .map_err(|error| problem(format!("reading `{}`: {error}", path.display())))?;
+                let text = shared.with.iter().fold(text, |text, (name, value)| {
+                    text.replace(&format!("${{{name}}}"), &value.value)
+                });
+                let name = path.display().to_string();
+                let read: Shared = serde_saphyr::from_str(&text)
+                    .map_err(|error| in_our_words(&name, &text, &error))?;
+                shared.steps = read.steps;
+                load(&name, &text, path.parent().unwrap_or(folder), &mut shared.steps, depth + 1)?;
+            }
+            Step::Repeat(repeat) => load(file, source, folder, &mut repeat.steps, depth)?,
+            Step::Parallel(parallel) => {
+                for block in &mut parallel.0 {
+                    load(file, source, folder, block, depth)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What came of a run, in types: the engine fills them, the reports show them.
+
+use std::time::Duration;
+
+use crate::{check::Finding, history::History};
+
+/// The three values of a verdict, and why a scenario was not run at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Pass,
+    Fail,
+    /// Nothing was observed that could have failed it, for this reason.
+    Unknown(String),
+    /// It needs what was not given.
+    Skipped(String),
+    /// The stack could not be started or mended: says nothing about the scenario.
+    Broken(String),
+}
+
+impl Verdict {
+    /// The word of reports.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Unknown(_) => "unknown",
+            Self::Skipped(_) => "skipped",
+            Self::Broken(_) => "broken",
+        }
+    }
+
+    /// Why, where the word alone does not say it.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Pass | Self::Fail => "",
+            Self::Unknown(reason) | Self::Skipped(reason) | Self::Broken(reason) => reason,
+        }
+    }
+}
+
+/// How much of its time a step took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Margin {
+    pub used: Duration,
+    pub limit: Duration,
+}
+
+impl Margin {
+    /// Over four fifths of the time: it may fail on a slower machine.
+    pub fn is_tight(self) -> bool {
+        self.used * 5 > self.limit * 4
+    }
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepOutcome {
+    Done,
+    Failed,
+}
+
+/// One step that was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepReport {
+    pub line: u64,
+    /// The step as it is written, its first line.
+    pub text: String,
+    pub from: Duration,
+    pub to: Duration,
+    pub outcome: StepOutcome,
+    pub margin: Option<Margin>,
+}
+
+/// A step that was not true.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failure {
+    pub line: u64,
+    pub step: String,
+    pub expected: String,
+    pub seen: String,
+    /// When it became true after all, counted from the end of its time.
+    pub late: Option<Duration>,
+    /// Devices, processes and messages that it is about, by name.
+    pub about: Vec<String>,
+    pub at: Duration,
+}
+
+/// One run of one scenario.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub file: String,
+    pub scenario: String,
+    pub verdict: Verdict,
+    pub seed: u64,
+    pub duration: Duration,
+    pub steps: Vec<StepReport>,
+    pub failures: Vec<Failure>,
+    pub findings: Vec<Finding>,
+    pub history: History,
+    /// Text of the file.
+    pub source: String,
+}

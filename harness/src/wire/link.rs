@@ -1,0 +1,224 @@
+//! One device's network: a proxy on a port of its own, whose connections can be slowed, frozen, swallowed or ended.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::tap::{Direction, Listener, Tap};
+use crate::history::{Recorder, What};
+
+/// How long connecting to the gateway may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a network does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkChange {
+    /// Everything goes through at once.
+    #[default]
+    Open,
+    /// Everything comes so much later.
+    Slow(Duration),
+    /// Nothing is read any more, from either side; connections stay.
+    Frozen,
+    /// Everything is read, nothing handed on; connections stay.
+    Blackhole,
+    /// Connections are reset, and new ones too.
+    Cut,
+    /// Connections are closed politely, without a packet, and new ones too.
+    Finished,
+}
+
+/// The proxy of one device. Its connections end when it is dropped.
+#[derive(Debug)]
+pub struct Link {
+    address: SocketAddr,
+    change: watch::Sender<NetworkChange>,
+    listener: Listener,
+    task: JoinHandle<()>,
+}
+
+impl Link {
+    /// Listens on a free loopback port for `device`, whose gateway is at `target`.
+    pub async fn open(
+        recorder: &Arc<Recorder>,
+        [device, user, gateway]: [&str; 3],
+        target: SocketAddr,
+    ) -> io::Result<Self> {
+        let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = socket.local_addr()?;
+        let listener = Listener {
+            recorder: Arc::clone(recorder),
+            device: device.to_owned(),
+            user: user.to_owned(),
+            gateway: gateway.to_owned(),
+            sessions: Arc::new(Mutex::new(HashMap::new())),
+        };
+        let change = watch::Sender::new(NetworkChange::Open);
+        let (taps, changes) = (listener.clone(), change.clone());
+        // Ends when the link is dropped.
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = socket.accept().await {
+                let tap = Tap::new(taps.clone());
+                tokio::spawn(carry(stream, target, tap, changes.subscribe()));
+            }
+        });
+        Ok(Self { address, change, listener, task })
+    }
+
+    /// Where the device connects.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Changes what the network does, for the connections there are and those to come.
+    pub fn change(&self, change: NetworkChange) {
+        self.change.send_replace(change);
+    }
+
+    pub fn state(&self) -> NetworkChange {
+        *self.change.borrow()
+    }
+
+    /// The device's program is gone: its sessions are over, whatever the gateway believes.
+    pub fn gone(&self) {
+        let mut sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, session) in sessions.drain() {
+            self.listener.recorder.push(What::Closed { connection: session.connection });
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.change.send_replace(NetworkChange::Cut);
+    }
+}
+
+/// One connection of the device, from its beginning to its end.
+async fn carry(
+    device: TcpStream,
+    target: SocketAddr,
+    tap: Tap,
+    change: watch::Receiver<NetworkChange>,
+) {
+    let refused = matches!(*change.borrow(), NetworkChange::Cut | NetworkChange::Finished);
+    let gateway = match timeout(CONNECT_LIMIT, TcpStream::connect(target)).await {
+        Ok(Ok(gateway)) if !refused => gateway,
+        // The device sees a connection that is reset at once.
+        _ => return reset(&device),
+    };
+    for stream in [&device, &gateway] {
+        // Without it everything still goes through, only later.
+        drop(stream.set_nodelay(true));
+    }
+    let tap = Mutex::new(tap);
+    let (device_in, mut device_out) = device.into_split();
+    let (gateway_in, mut gateway_out) = gateway.into_split();
+    let pump_up = pump(device_in, &mut gateway_out, Direction::ToGateway, &tap, change.clone());
+    let pump_down = pump(gateway_in, &mut device_out, Direction::ToDevice, &tap, change.clone());
+    tokio::select! {
+        () = pump_up => {}
+        () = pump_down => {}
+    }
+    tap.lock().unwrap_or_else(PoisonError::into_inner).end();
+    if *change.borrow() == NetworkChange::Cut {
+        reset(gateway_out.as_ref());
+        reset(device_out.as_ref());
+    } else {
+        // The other end may be gone already: then there is nobody to tell.
+        drop(gateway_out.shutdown().await);
+        drop(device_out.shutdown().await);
+    }
+}
+
+/// Hands on what comes, as the network is just then; returns when either end or the network closes the connection.
+async fn pump(
+    mut from: OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    direction: Direction,
+    tap: &Mutex<Tap>,
+    mut change: watch::Receiver<NetworkChange>,
+) {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let now = *change.borrow_and_update();
+        if now == NetworkChange::Frozen {
+            if change.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        if matches!(now, NetworkChange::Cut | NetworkChange::Finished) {
+            return;
+        }
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => read,
+            _ = change.changed() => continue,
+        };
+        let Ok(len @ 1..) = read else { return };
+        let mut due = match now {
+            NetworkChange::Slow(delay) => Some(Instant::now() + delay),
+            _ => None,
+        };
+        // What was read waits out a frozen network, and is lost in a hole.
+        let is_open = loop {
+            let now = *change.borrow_and_update();
+            match (now, due) {
+                (NetworkChange::Cut | NetworkChange::Finished, _) => return,
+                (NetworkChange::Blackhole, _) => break false,
+                (NetworkChange::Frozen, _) => {
+                    if change.changed().await.is_err() {
+                        return;
+                    }
+                }
+                (NetworkChange::Open | NetworkChange::Slow(_), None) => break true,
+                (NetworkChange::Open | NetworkChange::Slow(_), Some(at)) => {
+                    tokio::select! {
+                        () = sleep_until(at) => due = None,
+                        _ = change.changed() => {}
+                    }
+                }
+            }
+        };
+        if is_open {
+            tap.lock().unwrap_or_else(PoisonError::into_inner).hear(direction, &buffer[..len]);
+            let written = tokio::select! {
+                written = to.write_all(&buffer[..len]) => written.is_ok(),
+                () = ended(&mut change) => false,
+            };
+            if !written {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits until the network ends its connections.
+async fn ended(change: &mut watch::Receiver<NetworkChange>) {
+    let is_end =
+        |change: &NetworkChange| matches!(change, NetworkChange::Cut | NetworkChange::Finished);
+    // The link is gone: that is an end as well.
+    drop(change.wait_for(is_end).await);
+}
+
+/// Ends a connection with a reset, once it is dropped.
+fn reset(stream: &TcpStream) {
+    // If it is over already there is nothing to reset.
+    drop(stream.set_zero_linger());
+}

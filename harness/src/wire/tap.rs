@@ -1,0 +1,256 @@
+//! Reads what one TCP connection of a device carries, in both directions, and writes its packets into the history.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{
+    frames::{self, Frames},
+    http::{Message, Messages},
+};
+use crate::history::{ConnectionId, Recorder, What};
+
+/// Between the packets of a long-polling body.
+const SEPARATOR: char = '\u{1e}';
+
+/// Who is listened to.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) device: String,
+    pub(super) user: String,
+    pub(super) gateway: String,
+    /// Sessions of this device by their ids: one may use several TCP connections.
+    pub(super) sessions: Arc<Mutex<HashMap<String, Session>>>,
+}
+
+/// An Engine.IO session.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Session {
+    pub(super) connection: ConnectionId,
+    /// It lives by its WebSocket: what becomes of earlier polls does not matter any more.
+    is_upgraded: bool,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    ToGateway,
+    ToDevice,
+}
+
+/// One TCP connection.
+#[derive(Debug)]
+pub(super) struct Tap {
+    listener: Listener,
+    requests: Messages,
+    responses: Messages,
+    /// What was asked and not answered yet.
+    asked: VecDeque<Asked>,
+    websocket: Option<WebSocket>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    session: Option<String>,
+    is_websocket: bool,
+    is_poll: bool,
+}
+
+#[derive(Debug, Default)]
+struct WebSocket {
+    session: Option<ConnectionId>,
+    to_gateway: Frames,
+    to_device: Frames,
+}
+
+impl Tap {
+    pub(super) fn new(listener: Listener) -> Self {
+        let (requests, responses) = (Messages::default(), Messages::default());
+        Self { listener, requests, responses, asked: VecDeque::new(), websocket: None }
+    }
+
+    /// These bytes are about to be handed on.
+    pub(super) fn hear(&mut self, direction: Direction, bytes: &[u8]) {
+        if self.websocket.is_some() {
+            self.frames(direction, bytes);
+            return;
+        }
+        match direction {
+            Direction::ToGateway => {
+                self.requests.push(bytes);
+                while let Some(request) = self.requests.next(true) {
+                    self.request(&request);
+                }
+            }
+            Direction::ToDevice => {
+                self.responses.push(bytes);
+                while let Some(response) = self.responses.next(false) {
+                    self.response(&response);
+                    if self.websocket.is_some() {
+                        let (early, rest) = (self.requests.rest(), self.responses.rest());
+                        self.frames(Direction::ToGateway, &early);
+                        self.frames(Direction::ToDevice, &rest);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The connection is over, whoever ended it: a WebSocket's session with it, and a poll's too.
+    pub(super) fn end(&mut self) {
+        match &self.websocket {
+            Some(WebSocket { session: Some(session), .. }) => self.closed(*session),
+            Some(WebSocket { session: None, .. }) => {}
+            None => {
+                for asked in std::mem::take(&mut self.asked) {
+                    let session = asked.session.and_then(|id| self.session(&id));
+                    if let Some(session) = session.filter(|session| !session.is_upgraded) {
+                        self.closed(session.connection);
+                    }
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, request: &Message) {
+        if !request.target.starts_with("/socket.io/") {
+            let asked = Asked { session: None, is_websocket: false, is_poll: false };
+            self.asked.push_back(asked);
+            return;
+        }
+        let value = |name: &str| {
+            let (_, query) = request.target.split_once('?')?;
+            query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        };
+        let session = value("sid").map(str::to_owned);
+        if request.method == "POST"
+            && let Some(session) = session.as_deref().and_then(|id| self.session(id))
+        {
+            self.packets(session.connection, Direction::ToGateway, &request.body);
+        }
+        let is_websocket = value("transport") == Some("websocket");
+        let is_poll = request.method == "GET" && !is_websocket;
+        self.asked.push_back(Asked { session, is_websocket, is_poll });
+    }
+
+    fn response(&mut self, response: &Message) {
+        if response.status / 100 == 1 && response.status != 101 {
+            return; // More is to come.
+        }
+        let Some(asked) = self.asked.pop_front() else { return };
+        let session = asked.session.as_deref().and_then(|id| self.session(id));
+        if asked.is_websocket && response.status == 101 {
+            if let Some(id) = &asked.session {
+                self.upgraded(id);
+            }
+            let session = session.map(|session| session.connection);
+            self.websocket = Some(WebSocket { session, ..WebSocket::default() });
+        } else if asked.is_poll && response.status == 200 {
+            match session {
+                Some(session) => {
+                    self.packets(session.connection, Direction::ToDevice, &response.body);
+                }
+                None => {
+                    let body = String::from_utf8_lossy(&response.body).into_owned();
+                    if let Some(session) = self.opened(&body) {
+                        self.packets(session, Direction::ToDevice, &response.body);
+                    }
+                }
+            }
+        } else if let Some(session) = session.filter(|session| !session.is_upgraded)
+            && response.status >= 400
+        {
+            self.closed(session.connection);
+        }
+    }
+
+    fn frames(&mut self, direction: Direction, bytes: &[u8]) {
+        let Some(websocket) = &mut self.websocket else { return };
+        let messages = match direction {
+            Direction::ToGateway => websocket.to_gateway.take(bytes),
+            Direction::ToDevice => websocket.to_device.take(bytes),
+        };
+        for message in messages {
+            let session = self.websocket.as_ref().and_then(|it| it.session);
+            match (message, session) {
+                (frames::Message::Text(packet), Some(session)) => {
+                    self.packet(session, direction, packet);
+                }
+                (frames::Message::Text(packet), None) => {
+                    if let Some(session) = self.opened(&packet) {
+                        if let Some(websocket) = &mut self.websocket {
+                            websocket.session = Some(session);
+                        }
+                        self.packet(session, direction, packet);
+                    }
+                }
+                (frames::Message::Other, Some(session)) => self.closed(session),
+                (frames::Message::Other, None) => {}
+            }
+        }
+    }
+
+    fn packets(&self, session: ConnectionId, direction: Direction, body: &[u8]) {
+        for packet in String::from_utf8_lossy(body).split(SEPARATOR) {
+            self.packet(session, direction, packet.to_owned());
+        }
+    }
+
+    fn packet(&self, connection: ConnectionId, direction: Direction, packet: String) {
+        let recorder = &self.listener.recorder;
+        match direction {
+            Direction::ToGateway => recorder.push(What::Sent { connection, packet }),
+            // A crashed device hears nothing more, whatever was on its way.
+            Direction::ToDevice if !self.is_open(connection) => {}
+            Direction::ToDevice => {
+                let is_close = packet == "1";
+                recorder.push(What::Received { connection, packet });
+                if is_close {
+                    self.closed(connection);
+                }
+            }
+        }
+    }
+
+    /// The session that an open packet begins.
+    fn opened(&self, packet: &str) -> Option<ConnectionId> {
+        let open = packet.split(SEPARATOR).next()?.strip_prefix('0')?;
+        let open: serde_json::Value = serde_json::from_str(open).ok()?;
+        let Listener { recorder, device, user, gateway, sessions } = &self.listener;
+        let connection = recorder.open(device, user, gateway);
+        let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = Session { connection, is_upgraded: false };
+        sessions.insert(open["sid"].as_str()?.to_owned(), session);
+        Some(connection)
+    }
+
+    fn upgraded(&self, id: &str) {
+        let mut sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = sessions.get_mut(id) {
+            session.is_upgraded = true;
+        }
+    }
+
+    fn session(&self, id: &str) -> Option<Session> {
+        let sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.get(id).copied()
+    }
+
+    fn is_open(&self, connection: ConnectionId) -> bool {
+        let sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.values().any(|session| session.connection == connection)
+    }
+
+    /// Forgets a session too, so that it is closed once.
+    fn closed(&self, connection: ConnectionId) {
+        let mut sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = sessions.len();
+        sessions.retain(|_, known| known.connection != connection);
+        if sessions.len() < before {
+            self.listener.recorder.push(What::Closed { connection });
+        }
+    }
+}
