@@ -2,6 +2,7 @@
 
 mod terminal;
 mod lint;
+mod schema;
 mod stack;
 mod steps;
 
@@ -34,6 +35,8 @@ enum Command {
     Lint(lint::Lint),
     /// Print the language of scenarios on one page.
     Steps,
+    /// Print the JSON schema of scenarios, for editors.
+    Schema,
     /// Real Kafka, Redis and Postgres on free loopback ports, without Docker.
     #[command(subcommand)]
     Stack(stack::StackCommand),
@@ -46,6 +49,7 @@ impl Cli {
         let outcome = match self.command {
             Command::Lint(lint) => lint.run(),
             Command::Steps => steps::run(),
+            Command::Schema => schema::run(),
             Command::Stack(command) => {
                 command.run().await.map(|is_fine| if is_fine { SUCCESS } else { FAILED })
             }

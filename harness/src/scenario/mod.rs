@@ -3,12 +3,15 @@
 //! Owns the language of the fixtures (`fixtures/**/*.yaml`) and its mistakes of form. Refuses to know whether names mean
 //! anything: `lint` does. The engine runs what passed both.
 
+mod ack;
 mod faults;
 mod parse;
 mod people;
 mod problem;
 mod rules;
+mod schema;
 mod shared;
+mod spanned;
 mod stack;
 mod steps;
 mod text;
@@ -16,19 +19,24 @@ mod time;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
+use rules::{InvariantName, RuleName};
+
+pub use ack::AckWanted;
 pub use faults::{Crash, CrashHow, EndHow, Network, NetworkState, Stop};
 pub use parse::parse;
 pub use people::{Actor, Client, Device, Transport, Who};
 pub use problem::{Place, Problem, closest};
 pub use rules::{INVARIANTS, RULES};
-pub use serde_saphyr::Spanned;
+pub use schema::schema;
 pub use shared::load_shared;
+pub use spanned::Spanned;
 pub use stack::{Backends, Ping, Stack};
 pub use steps::{
-    AckWanted, Connect, Deliver, Expect, Join, Never, Parallel, Raw, Repeat, Request, Send, Step,
-    Token, TokenPlace, Use, Wait, WaitFor,
+    Connect, Deliver, Expect, Join, Never, Parallel, Raw, Repeat, Request, Send, Step, Token,
+    TokenPlace, Use, Wait, WaitFor,
 };
 pub use text::{Generator, Text};
 pub use time::{Time, TimeNames};
@@ -36,8 +44,8 @@ pub use time::{Time, TimeNames};
 /// The language on one page, every step in it an example.
 pub const LANGUAGE: &str = include_str!("language.txt");
 
-/// One file.
-#[derive(Clone, Debug, Deserialize)]
+/// A scenario: people, their devices, and what happens to them. One file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// What it shows, as a sentence.
@@ -46,39 +54,50 @@ pub struct Scenario {
     #[serde(default)]
     pub tags: Vec<Spanned<String>>,
     /// The rule of the contract that it proves.
+    #[schemars(with = "Option<RuleName>")]
     pub spec: Option<Spanned<String>>,
+    /// What it runs against.
     #[serde(default)]
     pub stack: Stack,
     /// People and their devices.
+    #[schemars(transform = schema::names)]
     pub actors: BTreeMap<String, Spanned<Actor>>,
     /// Who is a member of which room at the start. A room that is not named here has everybody.
     #[serde(default)]
+    #[schemars(transform = schema::names)]
     pub rooms: BTreeMap<String, Spanned<Vec<Spanned<String>>>>,
+    /// What happens, one step after the other.
     pub steps: Vec<Spanned<Step>>,
     /// Invariants to leave unjudged, by name, for a scenario that breaks one on purpose.
     #[serde(default)]
+    #[schemars(with = "Vec<InvariantName>")]
     pub without: Vec<Spanned<String>>,
+    /// What is kept for review.
     pub snapshot: Option<Spanned<Snapshot>>,
 }
 
 /// What is kept for review.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
+    /// Which transcripts are kept.
     pub transcript: Option<TranscriptKind>,
+    /// Which state of Redis is kept.
     pub redis: Option<RedisKind>,
 }
 
 /// Which transcripts a snapshot holds.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum TranscriptKind {
+    /// One for each device.
     PerDevice,
 }
 
 /// Which state of Redis a snapshot holds.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum RedisKind {
+    /// That at the end of the run.
     Final,
 }

@@ -1,16 +1,23 @@
 //! Actors, their devices, and the ways to name some of them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{
+        DeserializeOwned, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
 
 use super::Spanned;
 
 /// The devices of one person, by name.
 pub type Actor = BTreeMap<String, Spanned<Device>>;
+
+/// What a gateway's name looks like.
+const GATEWAY: &str = "^gw[1-9][0-9]*$";
 
 /// One client program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +29,7 @@ pub struct Device {
 }
 
 /// What speaks for a device.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Client {
     /// `rust_socketio`, which nobody here wrote.
@@ -35,28 +42,36 @@ pub enum Client {
 }
 
 /// How a device talks.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
+    /// A WebSocket from the start.
     #[default]
     Websocket,
+    /// HTTP requests alone.
     Polling,
     /// Polling first, then upgraded.
     Upgrade,
 }
 
+/// A device with more to say than its gateway.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FullDevice {
+    /// The gateway that it connects to: `gw1`, `gw2`, ...
+    #[schemars(regex(pattern = GATEWAY), example = &"gw1", example = &"gw2")]
+    gateway: String,
+    /// What speaks for it; `rust` without.
+    #[serde(default)]
+    client: Client,
+    /// How it talks; `websocket` without.
+    #[serde(default)]
+    transport: Transport,
+}
+
 impl<'de> Deserialize<'de> for Device {
     /// `gw1`, or a mapping when there is more to say.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Full {
-            gateway: String,
-            #[serde(default)]
-            client: Client,
-            #[serde(default)]
-            transport: Transport,
-        }
         struct Either;
         impl<'de> Visitor<'de> for Either {
             type Value = Device;
@@ -71,12 +86,28 @@ impl<'de> Deserialize<'de> for Device {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Device, A::Error> {
-                let full = Full::deserialize(MapAccessDeserializer::new(map))?;
-                let Full { gateway, client, transport } = full;
+                let full = FullDevice::deserialize(MapAccessDeserializer::new(map))?;
+                let FullDevice { gateway, client, transport } = full;
                 Ok(Device { gateway, client, transport })
             }
         }
         deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for Device {
+    fn schema_name() -> Cow<'static, str> {
+        "Device".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A device: the gateway that it connects to, or a mapping when there is more to say.",
+            "anyOf": [
+                { "type": "string", "pattern": GATEWAY, "examples": ["gw1", "gw2"] },
+                generator.subschema_for::<FullDevice>(),
+            ],
+        })
     }
 }
 
@@ -118,4 +149,67 @@ impl<'de> Deserialize<'de> for Who {
         }
         deserializer.deserialize_any(Either)
     }
+}
+
+impl Who {
+    /// The schemas of its two ways.
+    fn ways() -> [Schema; 2] {
+        let name = json_schema!({
+            "type": "string",
+            "pattern": r"^[a-z0-9_-]+(\.[a-z0-9_-]+)?$",
+            "patternErrorMessage": "write a device such as `alice.phone`, an actor, or `everyone`",
+            "examples": [Self::EVERYONE, "alice", "alice.phone"],
+        });
+        let list = json_schema!({ "type": "array", "items": name.clone(), "minItems": 1 });
+        [name, list]
+    }
+}
+
+impl JsonSchema for Who {
+    fn schema_name() -> Cow<'static, str> {
+        "Who".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Some devices: `everyone`, an actor (all of their devices), `alice.phone`, or a list of these.",
+            "anyOf": Self::ways(),
+        })
+    }
+}
+
+/// A `Who` on its own, or a mapping with more to say.
+pub(super) fn who_or<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + From<Spanned<Who>>,
+{
+    struct Either<T>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de> + From<Spanned<Who>>> Visitor<'de> for Either<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a device such as `alice.phone`, an actor, `everyone`, a list of these, or a mapping with `who`")
+        }
+
+        fn visit_str<E>(self, name: &str) -> Result<T, E> {
+            Ok(Spanned::nowhere(Who::One(name.to_owned())).into())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
+            let who = Who::deserialize(SeqAccessDeserializer::new(list))?;
+            Ok(Spanned::nowhere(who).into())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_any(Either(std::marker::PhantomData))
+}
+
+/// The schema of what [`who_or`] reads.
+pub(super) fn who_or_schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let [name, list] = Who::ways();
+    json_schema!({ "anyOf": [name, list, generator.subschema_for::<T>()] })
 }

@@ -1,5 +1,11 @@
 //! The rules of the contract, by the names that `spec` uses, and the invariants that are always judged.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::schema::one_of;
+
 /// What a scenario can prove: name and sentence.
 pub const RULES: &[(&str, &str)] = &[
     ("connect-good-token", "a good token connects, from `auth.token` or the header"),
@@ -60,3 +66,29 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ("no-leak", "nobody hears a room that they are not in"),
     ("presence", "presence is true within its bounds, and no entry outlives its owner"),
 ];
+
+/// In the schema: the name of a rule.
+pub(super) struct RuleName;
+
+impl JsonSchema for RuleName {
+    fn schema_name() -> Cow<'static, str> {
+        "RuleName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        one_of(RULES)
+    }
+}
+
+/// In the schema: the name of an invariant.
+pub(super) struct InvariantName;
+
+impl JsonSchema for InvariantName {
+    fn schema_name() -> Cow<'static, str> {
+        "InvariantName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        one_of(INVARIANTS)
+    }
+}

@@ -1,44 +1,71 @@
 //! The steps: a verb, then what it needs. One a line.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{
-        DeserializeOwned, MapAccess, SeqAccess, Visitor,
-        value::{MapAccessDeserializer, SeqAccessDeserializer},
-    },
-};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Crash, Network, Spanned, Stop, Text, Time, Who};
+use super::{
+    AckWanted, Crash, Network, Spanned, Stop, Text, Time, Who,
+    people::{who_or, who_or_schema},
+    schema::{PROCESSES, Scalar, one_verb},
+};
 
 /// One step.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(transform = one_verb)]
 pub enum Step {
-    Connect(#[serde(deserialize_with = "who_or")] Connect),
+    /// Devices connect: `connect: alice.phone`, or a mapping with more to say.
+    Connect(
+        #[serde(deserialize_with = "who_or")]
+        #[schemars(schema_with = "who_or_schema::<Connect>")]
+        Connect,
+    ),
+    /// Devices say goodbye and close their connections.
     Disconnect(Spanned<Who>),
+    /// Devices send `joinRoom`.
     Join(Join),
+    /// Devices send `leaveRoom`.
     Leave(Join),
+    /// A device sends `sendMessage`, once or many times.
     Send(Box<Send>),
+    /// Devices send `heartbeat`.
     Heartbeat(Spanned<Who>),
+    /// A person makes a request over HTTP.
     Request(Box<Request>),
+    /// A device sends a frame as it is.
     Raw(Raw),
+    /// Goes on once a device has seen something.
     Wait(Wait),
+    /// Something is true: now, `within` a time, or `for` a time.
     Expect(Box<Expect>),
+    /// A message reaches devices.
     Deliver(Deliver),
+    /// A message does not reach devices.
     Never(Never),
+    /// A device ends without a word.
     Crash(Crash),
+    /// Changes the network of a device.
     Network(Network),
+    /// Ends a process: `gw1`, `worker1`, `kafka`, `redis`, `postgres`.
     Stop(Stop),
-    Start(Spanned<String>),
-    Freeze(Spanned<String>),
-    Thaw(Spanned<String>),
+    /// Starts a process that was stopped.
+    Start(#[schemars(extend("examples" = PROCESSES))] Spanned<String>),
+    /// Stops a process where it is: it keeps its connections and says nothing.
+    Freeze(#[schemars(extend("examples" = PROCESSES))] Spanned<String>),
+    /// Lets a frozen process go on.
+    Thaw(#[schemars(extend("examples" = PROCESSES))] Spanned<String>),
+    /// Ends a process and starts it again.
     Restart(Stop),
+    /// Restarts `gateways` or `workers`, one after the other.
     RollingRestart(Stop),
+    /// Runs blocks of steps side by side.
     Parallel(Parallel),
+    /// Runs steps again and again.
     Repeat(Repeat),
+    /// Runs the steps of another file.
     Use(Use),
 }
 
@@ -74,13 +101,15 @@ impl Step {
 }
 
 /// `connect: alice.phone`, or with a token of another kind.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connect {
+    /// Which devices connect.
     pub who: Spanned<Who>,
+    /// The token that they show; `good` without.
     #[serde(default)]
     pub token: Token,
-    /// Where the token goes.
+    /// Where the token goes; `auth` without.
     #[serde(default)]
     pub via: TokenPlace,
     /// `false`: the server must say goodbye at once.
@@ -94,25 +123,32 @@ impl From<Spanned<Who>> for Connect {
 }
 
 /// Which token a device shows.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Token {
+    /// One that the gateway takes.
     #[default]
     Good,
+    /// Good once, but no longer.
     Expired,
+    /// Signed with another key.
     WrongKey,
     /// Signed with another algorithm.
     WrongAlgorithm,
+    /// It never expires.
     WithoutExpiry,
+    /// A text that is no token.
     Malformed,
     /// Not a string.
     Number,
+    /// A text without a letter.
     Empty,
+    /// None at all.
     Missing,
 }
 
 /// Where a token goes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenPlace {
     /// `auth.token` of the CONNECT packet.
@@ -125,54 +161,34 @@ pub enum TokenPlace {
 }
 
 /// `join` and `leave`: the Socket.IO events.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
+    /// Which devices.
     pub who: Spanned<Who>,
+    /// The room.
     pub room: Option<Spanned<String>>,
     /// Instead of a room: any payload.
     pub payload: Option<Spanned<Value>>,
     /// Resumes after this message; `join` only.
     pub after: Option<Spanned<String>>,
+    /// The ack that is wanted.
     pub ack: Option<Spanned<AckWanted>>,
+    /// How long the ack may take.
     pub within: Option<Spanned<Time>>,
 }
 
-/// The ack that is wanted: `ACCEPTED`, `success`, an error's exact text, or `none` for an event without an ack.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AckWanted {
-    Accepted,
-    Success,
-    /// `{ success: true, truncated: true }`.
-    Truncated,
-    Error(String),
-    /// The event asks for no ack.
-    None,
-    /// Whatever it says.
-    Any,
-}
-
-impl<'de> Deserialize<'de> for AckWanted {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(match text.as_str() {
-            "ACCEPTED" => Self::Accepted,
-            "success" => Self::Success,
-            "truncated" => Self::Truncated,
-            "none" => Self::None,
-            "any" => Self::Any,
-            _ => Self::Error(text),
-        })
-    }
-}
-
 /// `sendMessage`, once or many times.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Send {
+    /// The device, such as `alice.phone`.
     pub from: Spanned<String>,
+    /// The room.
     pub room: Option<Spanned<String>>,
+    /// What it says: literally, or made up anew in each run.
     pub text: Option<Spanned<Text>>,
+    /// The message's type.
     #[serde(rename = "type")]
     pub kind: Option<Spanned<String>>,
     /// Instead of room, text and type: any payload.
@@ -182,73 +198,93 @@ pub struct Send {
     pub name: Option<Spanned<String>>,
     /// Sends the same message again, with its `clientMsgId`.
     pub again: Option<Spanned<String>>,
+    /// How many messages; one without.
     pub count: Option<Spanned<usize>>,
     /// Messages in a second; all at once without.
     pub rate: Option<Spanned<u32>>,
+    /// The ack that is wanted.
     pub ack: Option<Spanned<AckWanted>>,
+    /// How long the ack may take.
     pub within: Option<Spanned<Time>>,
 }
 
 /// A request over HTTP.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// The actor whose token it carries.
     pub by: Spanned<String>,
     /// For example `POST /rooms/${general}/join`.
+    #[schemars(example = &"GET /rooms", example = &"POST /rooms/${general}/join")]
     pub call: Spanned<String>,
+    /// The body that is sent, as JSON.
     pub body: Option<Spanned<Value>>,
+    /// The gateway that is asked, such as `gw1`.
     pub to: Option<Spanned<String>>,
+    /// The status that is wanted.
     pub status: Option<Spanned<u16>>,
     /// What the body must contain.
     pub reply: Option<Spanned<Value>>,
     /// Keeps a part of the reply under a name: `{ lobby: id }`.
     #[serde(default)]
     pub capture: BTreeMap<String, Spanned<String>>,
+    /// The token that it carries; `good` without.
     #[serde(default)]
     pub token: Token,
 }
 
 /// A frame as it is.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Raw {
+    /// The device, such as `alice.phone`.
     pub device: Spanned<String>,
+    /// The frame: `42["joinRoom"`.
+    #[schemars(with = "Scalar")]
     pub frame: Spanned<String>,
 }
 
 /// Waits until something has been seen.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
-    /// A device.
+    /// The device, such as `alice.phone`.
     pub device: Spanned<String>,
+    /// What it waits for.
     pub until: Spanned<WaitFor>,
+    /// How long it may take.
     pub within: Spanned<Time>,
 }
 
 /// What a device waits for.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitFor {
+    /// It is connected.
     Connected,
+    /// It is not connected any more.
     Disconnected,
     /// Everything it has sent is acknowledged.
     Answered,
 }
 
 /// Something that is true: now, `within` a time, or `for` a time.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// An actor.
     pub presence: Option<Spanned<String>>,
+    /// With `presence`: whether the user is online.
     pub online: Option<bool>,
+    /// With `presence`: how many sockets the user has.
     pub sockets: Option<usize>,
     /// A key of Redis; `${alice}` stands for an id.
     pub redis: Option<Spanned<String>>,
+    /// With `redis`: whether there is the key.
     pub exists: Option<bool>,
+    /// With `redis`: how many fields the hash has.
     pub fields: Option<usize>,
+    /// With `redis`: how long the key still lives.
     pub ttl: Option<Spanned<Time>>,
     /// A room whose history is read over HTTP.
     pub history: Option<Spanned<String>>,
@@ -258,90 +294,68 @@ pub struct Expect {
     pub topic: Option<Spanned<String>>,
     /// Names of messages, in order.
     pub messages: Option<Vec<Spanned<String>>>,
+    /// How many there are.
     pub count: Option<Spanned<usize>>,
+    /// It becomes true in this time.
     pub within: Option<Spanned<Time>>,
+    /// It stays true for this time.
     #[serde(rename = "for")]
     pub lasting: Option<Spanned<Time>>,
 }
 
 /// A message reaches devices.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deliver {
+    /// The message, by the name that `as` gave it.
     pub message: Spanned<String>,
+    /// Which devices hear it.
     pub to: Spanned<Who>,
     /// How often; once without.
     pub times: Option<Spanned<usize>>,
+    /// How long it may take.
     pub within: Option<Spanned<Time>>,
 }
 
 /// A message does not reach devices.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Never {
+    /// The message, by the name that `as` gave it.
     pub message: Spanned<String>,
+    /// Which devices do not hear it.
     pub to: Spanned<Who>,
+    /// How long they go without it.
     #[serde(rename = "for")]
     pub lasting: Spanned<Time>,
 }
 
 /// Blocks of steps that run side by side.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Parallel(pub Vec<Vec<Spanned<Step>>>);
 
 /// Steps that run again and again.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Repeat {
+    /// How often.
     pub times: Spanned<usize>,
+    /// The steps of one round.
     pub steps: Vec<Spanned<Step>>,
 }
 
 /// The steps of another file, with its parameters.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Use {
+    /// The file, named from this one.
     pub file: Spanned<String>,
+    /// Its parameters, by name.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Scalar>")]
     pub with: BTreeMap<String, Spanned<String>>,
     /// Its steps, once [`super::load_shared`] has read them.
     #[serde(skip)]
     pub steps: Vec<Spanned<Step>>,
-}
-
-/// A `Who` on its own, or a mapping with more to say.
-fn who_or<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned + From<Spanned<Who>>,
-{
-    struct Either<T>(std::marker::PhantomData<T>);
-    impl<'de, T: Deserialize<'de> + From<Spanned<Who>>> Visitor<'de> for Either<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a device such as `alice.phone`, an actor, `everyone`, a list of these, or a mapping with `who`")
-        }
-
-        fn visit_str<E>(self, name: &str) -> Result<T, E> {
-            Ok(nowhere(Who::One(name.to_owned())).into())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
-            let who = Who::deserialize(SeqAccessDeserializer::new(list))?;
-            Ok(nowhere(who).into())
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-    deserializer.deserialize_any(Either(std::marker::PhantomData))
-}
-
-/// A value whose place is that of the step.
-fn nowhere<T>(value: T) -> Spanned<T> {
-    let location = serde_saphyr::Location::UNKNOWN;
-    Spanned::new(value, location, location)
 }

@@ -1,5 +1,8 @@
 //! What devices say: literally, or made up anew in each run.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// A text of a fixture.
@@ -33,6 +36,16 @@ impl Generator {
         let words = words_of(text)?;
         Self::ALL.iter().find(|(name, _)| *name == words).map(|(_, generator)| *generator)
     }
+
+    /// All of them as they are written.
+    fn written() -> [String; 3] {
+        Self::ALL.map(|(name, _)| format!("{{{{ {name} }}}}"))
+    }
+
+    /// What to say of one that is unknown.
+    fn known() -> String {
+        Self::written().map(|written| format!("`{written}`")).join(", ")
+    }
 }
 
 /// What stands between `{{` and `}}`, with single spaces.
@@ -48,9 +61,27 @@ impl<'de> Deserialize<'de> for Text {
         if let Some(generator) = Generator::named(&text) {
             return Ok(Self::Any(generator));
         }
-        let known: Vec<_> =
-            Generator::ALL.iter().map(|(name, _)| format!("`{{{{ {name} }}}}`")).collect();
-        let known = known.join(", ");
+        let known = Generator::known();
         Err(D::Error::custom(format!("nothing makes up `{words}`: there are {known}")))
+    }
+}
+
+impl JsonSchema for Text {
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names = Generator::ALL.map(|(name, _)| name.replace(' ', r"\s+")).join("|");
+        let literal = r"(?!\s*\{\{[\s\S]*\}\}\s*$)";
+        let mut examples = Generator::written().to_vec();
+        examples.push("hi".to_owned());
+        json_schema!({
+            "description": "A text as it is, or in `{{ }}` what is made up anew in each run.",
+            "type": ["string", "number"],
+            "pattern": format!(r"^({literal}|\s*\{{\{{\s*({names})\s*\}}\}}\s*$)"),
+            "patternErrorMessage": format!("nothing makes this up: there are {}", Generator::known()),
+            "examples": examples,
+        })
     }
 }

@@ -1,7 +1,8 @@
 //! Times as people write them: `250ms`, `1.5s`, `${ttl} + 500ms`, `2 * ${heartbeat}`.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// A sum of durations and of times that the stack names.
@@ -147,6 +148,25 @@ fn duration(text: &str) -> Result<Duration, TimeError> {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Time {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names = NAMES.join("|");
+        let units = UNITS.map(|(unit, _)| unit).join("|");
+        let one = format!(r"(\d+\s*\*\s*)?(\$\{{\s*({names})\s*\}}|(\d+\.?\d*|\.\d+)\s*({units}))");
+        json_schema!({
+            "description": "A time: `250ms`, `1.5s`, `2min`, `1h`, `${ttl} + 500ms`, `2 * ${heartbeat}`.",
+            "type": "string",
+            "pattern": format!(r"^\s*{one}(\s*[+-]\s*{one})*\s*$"),
+            "patternErrorMessage": "this is no time: write for example `250ms`, `1.5s`, `2min` or `${ttl} + 500ms`",
+            "examples": ["250ms", "1s", "${ttl} + 500ms", "2 * ${heartbeat}"],
+        })
     }
 }
 
