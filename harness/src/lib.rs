@@ -11,5 +11,7 @@ pub mod deploy;
 pub mod verdict;
 pub mod generate;
 pub mod engine;
+pub mod runner;
+pub mod report;
 pub mod stack;
 pub mod cli;

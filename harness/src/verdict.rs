@@ -1,6 +1,6 @@
 //! What came of a run, in types: the engine fills them, the reports show them.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::{check::Finding, history::History};
 
@@ -99,4 +99,25 @@ pub struct Run {
     pub history: History,
     /// Text of the file.
     pub source: String,
+    /// The folder with everything that is known of a failure.
+    pub bundle: Option<PathBuf>,
+}
+
+impl Run {
+    /// One that has not begun. `source` is the text of `file`, `scenario` its sentence.
+    pub fn new(file: &str, source: &str, scenario: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            scenario: scenario.to_owned(),
+            verdict: Verdict::Pass,
+            seed: 0,
+            duration: Duration::ZERO,
+            steps: Vec::new(),
+            failures: Vec::new(),
+            findings: Vec::new(),
+            history: History::default(),
+            source: source.to_owned(),
+            bundle: None,
+        }
+    }
 }

@@ -261,6 +261,11 @@ impl Client {
         assert_eq!(self.ask("joinRoom", &json!({"roomId": room})).await, json!({"success": true}));
     }
 
+    /// The messages that came before the acks that were asked for.
+    pub(crate) fn heard(&mut self) -> Vec<Value> {
+        self.kept.drain(..).collect()
+    }
+
     /// The payload of the next `newMessage`; acks that come before it are dropped.
     pub(crate) async fn message(&mut self) -> Value {
         if let Some(message) = self.kept.pop_front() {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Finding, seconds};
-use crate::history::{History, Sent, Story};
+use super::Finding;
+use crate::history::{History, Sent, Story, moment};
 
 /// The errors of `joinRoom` and `leaveRoom`, and those of `sendMessage`.
 const PLAIN_ERRORS: [&str; 4] =
@@ -36,7 +36,7 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
                     sent.at,
                     format!(
                         "{what} by {device}, sent at {}, was never acknowledged",
-                        seconds(sent.at)
+                        moment(sent.at)
                     ),
                 );
             }

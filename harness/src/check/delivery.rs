@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Finding, seconds};
-use crate::history::{History, Inside, Sent, Story};
+use super::Finding;
+use crate::history::{History, Inside, Sent, Story, moment};
 
 /// Sender, room and `clientMsgId`: what a message is known by before it has an id.
 type Key = (String, String, String);
@@ -66,8 +66,8 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
                 let text = format!(
                     "{} was in {place} since {} and never heard {what}, sent at {} and accepted",
                     story.device(inside.connection),
-                    seconds(inside.joined),
-                    seconds(sent.at),
+                    moment(inside.joined),
+                    moment(sent.at),
                 );
                 findings.push(Finding { invariant: "nothing-lost", at: sent.at, text });
             }
@@ -99,8 +99,8 @@ pub(super) fn no_duplicate(history: &History, story: &Story, findings: &mut Vec<
                     "{} heard {} twice: at {} and at {}",
                     story.device(delivery.connection),
                     history.name(&id("clientMsgId")),
-                    seconds(before),
-                    seconds(delivery.at),
+                    moment(before),
+                    moment(delivery.at),
                 );
                 findings.push(Finding { invariant: "no-duplicate", at: delivery.at, text });
                 break;

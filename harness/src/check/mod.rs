@@ -40,10 +40,5 @@ pub fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Findi
     findings
 }
 
-/// `1.20 s`.
-fn seconds(at: Duration) -> String {
-    format!("{:.2} s", at.as_secs_f64())
-}
-
 #[cfg(test)]
 mod tests;

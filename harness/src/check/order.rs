@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, seconds};
-use crate::history::{History, Story};
+use super::Finding;
+use crate::history::{History, Story, moment};
 
 pub(super) fn one_order(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     ids_rise(history, story, findings);
@@ -61,7 +61,7 @@ fn as_sent(history: &History, story: &Story, findings: &mut Vec<Finding>) {
                 history.name(&room),
                 history.name(earlier),
                 story.device(*from),
-                seconds(*at),
+                moment(*at),
             );
             findings.push(Finding { invariant: "one-order", at: delivery.at, text });
         }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Finding, seconds};
+use super::Finding;
 use crate::{
-    history::{History, PresenceSeen, Story, What},
+    history::{History, PresenceSeen, Story, What, moment},
     scenario::TimeNames,
 };
 
@@ -58,8 +58,8 @@ fn listed_too_long(
             let text = format!(
                 "{} ended at {} and {who} was still listed with its socket at {}",
                 owner.device,
-                seconds(ended),
-                seconds(seen.at)
+                moment(ended),
+                moment(seen.at)
             );
             (socket.clone(), text)
         })
@@ -94,9 +94,9 @@ fn not_listed(
             let text = format!(
                 "{} is connected since {} and {} was not listed with its socket at {}",
                 known.device,
-                seconds(welcomed),
+                moment(welcomed),
                 history.name(&seen.user),
-                seconds(seen.at)
+                moment(seen.at)
             );
             (socket, text)
         })
@@ -115,6 +115,7 @@ impl Faults {
             | What::Sent { .. }
             | What::Received { .. }
             | What::Closed { .. }
+            | What::GivenUp { .. }
             | What::Step { .. }
             | What::Presence { .. }
             | What::Stored { .. } => None,

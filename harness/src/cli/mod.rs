@@ -2,6 +2,8 @@
 
 mod terminal;
 mod lint;
+mod progress;
+mod run;
 mod schema;
 mod stack;
 mod steps;
@@ -20,6 +22,13 @@ const WRONG_FILE: u8 = 2;
 const LACKING: u8 = 3;
 /// Exit code: there is nothing of what was asked for.
 const NOTHING_MATCHED: u8 = 4;
+/// Exit code: a scenario passed in one round and failed in another.
+const FLAKY: u8 = 5;
+/// Exit code: nothing was seen that could have failed.
+const UNKNOWN: u8 = 7;
+
+/// Folder of the fixtures when no path is given.
+const FIXTURES: &str = "fixtures";
 
 /// Runs chat scenarios, and the servers they need.
 #[derive(Debug, Parser)]
@@ -31,6 +40,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run scenarios and say what came of them.
+    Run(Box<run::Run>),
     /// Read scenarios without running them, and show every mistake where it is.
     Lint(lint::Lint),
     /// Print the language of scenarios on one page.
@@ -47,6 +58,7 @@ impl Cli {
     /// lacks something, 4 there is nothing of what was asked for.
     pub async fn run(self) -> ExitCode {
         let outcome = match self.command {
+            Command::Run(run) => run.run().await,
             Command::Lint(lint) => lint.run(),
             Command::Steps => steps::run(),
             Command::Schema => schema::run(),

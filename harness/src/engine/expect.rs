@@ -7,12 +7,12 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     observe,
-    steps::{Running, StepResult, shown, wrong},
+    steps::{Running, StepResult, wrong},
     talk::about,
     world::Named,
 };
 use crate::{
-    history::Story,
+    history::{Story, shown},
     scenario::{Deliver, Expect, Never, Request, Spanned, Time},
     verdict::{Failure, Margin},
 };

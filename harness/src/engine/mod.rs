@@ -24,6 +24,7 @@ use crate::{
     verdict::{Run, Verdict},
 };
 
+pub use observe::redis_dump;
 use steps::Running;
 use world::World;
 
@@ -41,20 +42,16 @@ pub enum EngineError {
     Mend(String),
 }
 
-/// Runs a scenario that passed `lint`. `source` is its text, `file` its name.
-pub async fn run(file: &str, source: &str, scenario: &Scenario, site: Site, seed: u64) -> Run {
-    let mut run = Run {
-        file: file.to_owned(),
-        scenario: scenario.scenario.value.clone(),
-        verdict: Verdict::Pass,
-        seed,
-        duration: Duration::ZERO,
-        steps: Vec::new(),
-        failures: Vec::new(),
-        findings: Vec::new(),
-        history: crate::history::History::default(),
-        source: source.to_owned(),
-    };
+/// Runs a scenario that passed `lint`. `source` is its text, `file` its name; `on_step` sees each step as it begins.
+pub async fn run(
+    file: &str,
+    source: &str,
+    scenario: &Scenario,
+    site: Site,
+    seed: u64,
+    on_step: &dyn Fn(&str),
+) -> Run {
+    let mut run = Run { seed, ..Run::new(file, source, &scenario.scenario.value) };
     let world = match World::new(scenario, site, seed) {
         Ok(world) => world,
         Err(error) => {
@@ -62,7 +59,7 @@ pub async fn run(file: &str, source: &str, scenario: &Scenario, site: Site, seed
             return run;
         }
     };
-    let running = Running::new(&world, source);
+    let running = Running::new(&world, source, on_step);
     let outcome = timeout(RUN_LIMIT, run_in(&world, scenario, &running)).await;
     run.duration = world.recorder.now();
     run.history = world.recorder.history();

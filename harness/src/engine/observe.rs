@@ -60,6 +60,57 @@ pub(super) async fn redis_key(world: &World, key: &str) -> Result<Key, String> {
     looked.unwrap_or_else(|_| Err("Redis does not answer".to_owned()))
 }
 
+/// Everything about presence that Redis holds: each key with its value and its TTL in milliseconds.
+pub async fn redis_dump(url: &str) -> Result<Value, String> {
+    let failed = |error: redis::RedisError| format!("Redis says: {error}");
+    let look = async {
+        let client = redis::Client::open(url).map_err(failed)?;
+        let mut connection = client.get_multiplexed_async_connection().await.map_err(failed)?;
+        let mut keys: Vec<String> = Vec::new();
+        let mut cursor = 0_u64;
+        loop {
+            let (next, found): (u64, Vec<String>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg("presence:*")
+                .arg("COUNT")
+                .arg(1_000)
+                .query_async(&mut connection)
+                .await
+                .map_err(failed)?;
+            keys.extend(found);
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        let mut dump = serde_json::Map::new();
+        for key in keys {
+            let (kind, ttl): (String, i64) = redis::pipe()
+                .cmd("TYPE")
+                .arg(&key)
+                .cmd("PTTL")
+                .arg(&key)
+                .query_async(&mut connection)
+                .await
+                .map_err(failed)?;
+            let value = if kind == "hash" {
+                let fields: std::collections::BTreeMap<String, String> =
+                    redis::cmd("HGETALL").arg(&key).query_async(&mut connection).await.map_err(failed)?;
+                serde_json::json!(fields)
+            } else {
+                let text: Option<String> =
+                    redis::cmd("GET").arg(&key).query_async(&mut connection).await.map_err(failed)?;
+                serde_json::json!(text)
+            };
+            dump.insert(key, serde_json::json!({"ttl_ms": ttl, "value": value}));
+        }
+        Ok(Value::Object(dump))
+    };
+    let looked = tokio::time::timeout(LOOK_LIMIT, look).await;
+    looked.unwrap_or_else(|_| Err("Redis does not answer".to_owned()))
+}
+
 /// The `clientMsgId`s of a room, in the order of the history over HTTP.
 pub(super) async fn history_ids(world: &World, room: &str) -> Result<Vec<String>, String> {
     let messages = history(world, room).await.ok_or("nobody can read the history")?;

@@ -6,7 +6,6 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use super::world::World;
@@ -23,6 +22,7 @@ pub(super) type StepResult = Result<Option<Margin>, Failure>;
 pub(super) struct Running<'w> {
     pub(super) world: &'w World,
     source: &'w str,
+    on_step: &'w dyn Fn(&str),
     reports: Mutex<Reports>,
     judged: AtomicUsize,
 }
@@ -35,8 +35,8 @@ struct Reports {
 }
 
 impl<'w> Running<'w> {
-    pub(super) fn new(world: &'w World, source: &'w str) -> Self {
-        Self { world, source, reports: Mutex::default(), judged: AtomicUsize::new(0) }
+    pub(super) fn new(world: &'w World, source: &'w str, on_step: &'w dyn Fn(&str)) -> Self {
+        Self { world, source, on_step, reports: Mutex::default(), judged: AtomicUsize::new(0) }
     }
 
     /// Runs them in order, until one fails; whether all were true.
@@ -112,6 +112,7 @@ impl<'w> Running<'w> {
         let recorder = &self.world.recorder;
         let text = self.text_of(line, step);
         let from = recorder.now();
+        (self.on_step)(&text);
         recorder.push(What::Step { line, text: text.clone() });
         let result = self.run(step).await;
         let to = recorder.now();
@@ -170,13 +171,4 @@ impl<'w> Running<'w> {
 /// A failure in two sentences. The rest is filled in by who knows the line.
 pub(super) fn wrong(expected: impl Into<String>, seen: impl Into<String>) -> Failure {
     Failure { expected: expected.into(), seen: seen.into(), ..Failure::default() }
-}
-
-/// `1.20 s`, or `35 ms` below a second.
-pub(super) fn shown(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        format!("{} ms", time.as_millis())
-    } else {
-        format!("{:.2} s", time.as_secs_f64())
-    }
 }

@@ -8,12 +8,12 @@ use tokio::time::{Instant, interval};
 
 use super::{
     device::Device,
-    steps::{Running, StepResult, shown, wrong},
+    steps::{Running, StepResult, wrong},
     world::Named,
 };
 use crate::{
     client::ClientError,
-    history::{ConnectionId, Sent, Story},
+    history::{ConnectionId, Sent, Story, shown},
     scenario::{AckWanted, Connect, Join, Raw, Send, Spanned, Time, Token, TokenPlace, Wait, WaitFor, Who},
     verdict::{Failure, Margin},
 };

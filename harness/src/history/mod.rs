@@ -10,23 +10,28 @@ use std::{
     time::Duration,
 };
 
+use serde::{Serialize, Serializer};
+
 pub use recorder::Recorder;
 pub use story::{Connection, Delivery, Inside, PresenceSeen, Sent, Story};
 
 /// One connection of one device: a device that reconnects has another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ConnectionId(pub u32);
 
 /// One thing that was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// Since the run began.
+    /// Since the run began; in JSON seconds.
+    #[serde(serialize_with = "in_seconds")]
     pub at: Duration,
+    #[serde(flatten)]
     pub what: What,
 }
 
 /// What was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
     /// A transport is open; nothing was said yet.
     Opened { connection: ConnectionId, device: String, user: String, gateway: String },
@@ -36,6 +41,8 @@ pub enum What {
     Received { connection: ConnectionId, packet: String },
     /// The transport is gone, whoever ended it.
     Closed { connection: ConnectionId },
+    /// A gateway ended its side of a connection whose device hears nothing any more: it has noticed.
+    GivenUp { device: String, gateway: String },
     /// A step of the scenario began, on this line of its file.
     Step { line: u64, text: String },
     /// What was seen of a user's presence: the ids of the sockets.
@@ -67,6 +74,11 @@ impl History {
         self.names.insert(id.into().to_lowercase(), name.into());
     }
 
+    /// The names of ids, which are in lower case.
+    pub fn names(&self) -> &BTreeMap<String, String> {
+        &self.names
+    }
+
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -81,4 +93,24 @@ impl History {
     pub fn with_names(&self, text: &str) -> String {
         self.names.iter().fold(text.to_owned(), |text, (id, name)| text.replace(id.as_str(), name))
     }
+}
+
+/// A length of time for people: `1.20 s`, or `35 ms` below a second.
+pub fn shown(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{:.2} s", time.as_secs_f64())
+    }
+}
+
+/// A moment of a run for people, since it began: `1.20 s`.
+pub fn moment(at: Duration) -> String {
+    format!("{:.2} s", at.as_secs_f64())
+}
+
+/// A time in JSON: seconds, to the microsecond.
+pub(crate) fn in_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    #[expect(clippy::cast_precision_loss, reason = "a run takes minutes, not centuries")]
+    serializer.serialize_f64(time.as_micros() as f64 / 1e6)
 }

@@ -85,6 +85,8 @@ pub struct Connection {
     pub dismissed: Option<Duration>,
     /// The transport is gone.
     pub closed: Option<Duration>,
+    /// The gateway has noticed that the device is gone, where nobody told it.
+    pub given_up: Option<Duration>,
 }
 
 impl Connection {
@@ -149,6 +151,7 @@ impl Story {
                     welcomed: None,
                     dismissed: None,
                     closed: None,
+                    given_up: None,
                 };
                 self.connections.insert(*connection, opened);
             }
@@ -159,6 +162,12 @@ impl Story {
                 }
             }
             What::Closed { connection } => self.closed(entry.at, *connection),
+            What::GivenUp { device, .. } => {
+                let newest = self.connections.values_mut().rfind(|known| known.device == *device);
+                if let Some(known) = newest {
+                    known.given_up.get_or_insert(entry.at);
+                }
+            }
             What::Stored { room, messages } => {
                 self.stored.insert(room.to_lowercase(), messages.clone());
             }

@@ -21,6 +21,7 @@ pub use end::Ending;
 pub use error::StackError;
 pub use maven::KAFKA_VERSION;
 pub use places::root;
+pub(crate) use ports::free as free_ports;
 pub use service::{BadStackName, Service, StackName};
 pub use site::Progress;
 

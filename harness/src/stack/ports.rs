@@ -17,7 +17,7 @@ const PORTS_MIN: u16 = 1_000;
 
 /// Chooses `count` ports on which nothing listens and which are not in `taken`. Nothing reserves them: the caller holds a
 /// lock until it has written them where the next caller looks for `taken`.
-pub(super) fn free(count: usize, taken: &BTreeSet<u16>) -> Result<Vec<u16>, StackError> {
+pub(crate) fn free(count: usize, taken: &BTreeSet<u16>) -> Result<Vec<u16>, StackError> {
     let range = candidates(ephemeral_low());
     let (low, high) = (*range.start(), *range.end());
     let size = usize::from(high - low) + 1;

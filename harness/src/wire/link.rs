@@ -4,19 +4,20 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::tap::{Direction, Listener, Tap};
@@ -24,6 +25,9 @@ use crate::history::{Recorder, What};
 
 /// How long connecting to the gateway may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a frozen network looks whether the gateway has closed its end.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What a network does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,7 +140,7 @@ async fn carry(
         () = pump_up => {}
         () = pump_down => {}
     }
-    tap.lock().unwrap_or_else(PoisonError::into_inner).end();
+    lock(&tap).end();
     if *change.borrow() == NetworkChange::Cut {
         reset(gateway_out.as_ref());
         reset(device_out.as_ref());
@@ -159,7 +163,7 @@ async fn pump(
     loop {
         let now = *change.borrow_and_update();
         if now == NetworkChange::Frozen {
-            if change.changed().await.is_err() {
+            if !frozen(&from, direction, tap, &mut change).await {
                 return;
             }
             continue;
@@ -171,7 +175,16 @@ async fn pump(
             read = from.read(&mut buffer) => read,
             _ = change.changed() => continue,
         };
-        let Ok(len @ 1..) = read else { return };
+        let Ok(len @ 1..) = read else {
+            if *change.borrow() == NetworkChange::Blackhole {
+                // Nobody is told of an end in a black hole.
+                if direction == Direction::ToDevice {
+                    lock(tap).given_up();
+                }
+                ended(&mut change).await;
+            }
+            return;
+        };
         let mut due = match now {
             NetworkChange::Slow(delay) => Some(Instant::now() + delay),
             _ => None,
@@ -197,7 +210,7 @@ async fn pump(
             }
         };
         if is_open {
-            tap.lock().unwrap_or_else(PoisonError::into_inner).hear(direction, &buffer[..len]);
+            lock(tap).hear(direction, &buffer[..len]);
             let written = tokio::select! {
                 written = to.write_all(&buffer[..len]) => written.is_ok(),
                 () = ended(&mut change) => false,
@@ -209,12 +222,39 @@ async fn pump(
     }
 }
 
+/// Waits until the network is not frozen any more; `false`: the link is gone. Nothing is read meanwhile: only that the
+/// gateway closes its end is noted.
+async fn frozen(
+    from: &OwnedReadHalf,
+    direction: Direction,
+    tap: &Mutex<Tap>,
+    change: &mut watch::Receiver<NetworkChange>,
+) -> bool {
+    loop {
+        tokio::select! {
+            changed = change.changed() => return changed.is_ok(),
+            () = sleep(LOOK), if direction == Direction::ToDevice => {
+                let ready = from.ready(Interest::READABLE).now_or_never();
+                if ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed())) {
+                    lock(tap).given_up();
+                    return change.changed().await.is_ok();
+                }
+            }
+        }
+    }
+}
+
 /// Waits until the network ends its connections.
 async fn ended(change: &mut watch::Receiver<NetworkChange>) {
     let is_end =
         |change: &NetworkChange| matches!(change, NetworkChange::Cut | NetworkChange::Finished);
     // The link is gone: that is an end as well.
     drop(change.wait_for(is_end).await);
+}
+
+fn lock(tap: &Mutex<Tap>) -> MutexGuard<'_, Tap> {
+    // Whoever panicked here left whole packets behind.
+    tap.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends a connection with a reset, once it is dropped.

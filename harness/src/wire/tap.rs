@@ -115,6 +115,12 @@ impl Tap {
         }
     }
 
+    /// The gateway has closed its end, and the device does not hear of it.
+    pub(super) fn given_up(&self) {
+        let Listener { recorder, device, gateway, .. } = &self.listener;
+        recorder.push(What::GivenUp { device: device.clone(), gateway: gateway.clone() });
+    }
+
     fn request(&mut self, request: &Message) {
         if !request.target.starts_with("/socket.io/") {
             let asked = Asked { session: None, is_websocket: false, is_poll: false };

@@ -1,0 +1,237 @@
+//! `harness run`: runs scenarios, shows each as it ends and every failure in full, writes the reports.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::{Path, PathBuf},
+    process,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::Args;
+
+use super::{
+    FAILED, FIXTURES, FLAKY, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, WRONG_FILE,
+    progress::Progress,
+    terminal::{note, say},
+};
+use crate::{
+    deploy::{Servers, Signer},
+    report,
+    runner::{self, Event, Fixture, Options, Running, Selection, Target, find},
+    stack::StackName,
+    verdict::{Run as ScenarioRun, Verdict},
+};
+
+const AFTER_HELP: &str = "\
+Without --url it starts what each scenario asks for: real Kafka, Redis and Postgres with gateways and workers on them, or
+with --embedded single processes without any server.
+
+Exit codes: 0 passed, 1 a scenario failed, 2 a file is wrong, 3 the machine or the servers are, 4 nothing matched,
+5 flaky under --repeat, 6 snapshots are to be reviewed, 7 unknown: nothing was seen that could have failed.";
+
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Run {
+    /// Files, or folders with `.yaml` files in them.
+    #[arg(default_value = FIXTURES)]
+    paths: Vec<PathBuf>,
+    /// Only scenarios with this tag; again for more.
+    #[arg(long)]
+    tag: Vec<String>,
+    /// Only scenarios with this text in their file's name or their sentence.
+    #[arg(long)]
+    filter: Option<String>,
+    /// Scenarios at once.
+    #[arg(long, default_value_t = 6)]
+    jobs: usize,
+    /// Runs each scenario so often; one that both passes and fails is flaky.
+    #[arg(long, default_value_t = 1)]
+    repeat: usize,
+    /// What made-up values follow from; printed, so that a run can be repeated.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Begin nothing more after the first failure.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Show the steps of green scenarios too, and how much of its time each took.
+    #[arg(long, short)]
+    verbose: bool,
+    /// Folder for report.html, junit.xml, runs.jsonl and the bundle of each failure.
+    #[arg(long, default_value = "target/harness")]
+    output: PathBuf,
+    /// On embedded backends, one process a scenario, without any server.
+    #[arg(long, conflicts_with = "url")]
+    embedded: bool,
+    /// The gateway's program; the one beside this program without.
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<PathBuf>,
+    /// Use the stack of this name, and leave it up; without, one that lives as long as the run.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["url", "embedded"])]
+    stack: Option<StackName>,
+    /// A gateway that runs already, such as http://127.0.0.1:3000; again for gw2, and so on.
+    #[arg(long)]
+    url: Vec<String>,
+    /// The secret of those gateways.
+    #[arg(long, requires = "url", env = "JWT_SECRET", hide_env_values = true)]
+    jwt_secret: Option<String>,
+    /// Their Redis, for scenarios that look there.
+    #[arg(long, requires = "url")]
+    redis_url: Option<String>,
+    /// Their Postgres, for scenarios that look there.
+    #[arg(long, requires = "url")]
+    database_url: Option<String>,
+    /// Their Kafka, for scenarios that look there.
+    #[arg(long, requires = "url", value_name = "HOST:PORT,...")]
+    kafka_brokers: Option<String>,
+}
+
+impl Run {
+    pub(super) async fn run(self) -> anyhow::Result<u8> {
+        let found = find(&self.paths)?;
+        if !found.problems.is_empty() {
+            for problem in &found.problems {
+                note(&format!("{problem}\n"));
+            }
+            note(&format!("nothing was run: {} mistakes", found.problems.len()));
+            return Ok(WRONG_FILE);
+        }
+        let selection = Selection { tags: self.tag.clone(), filter: self.filter.clone() };
+        let fixtures: Vec<Fixture> =
+            found.fixtures.into_iter().filter(|fixture| selection.takes(fixture)).collect();
+        if fixtures.is_empty() {
+            note("no scenario matches");
+            return Ok(NOTHING_MATCHED);
+        }
+        let own_stack = !self.embedded && self.url.is_empty() && self.stack.is_none();
+        let target = match self.target().await {
+            Ok(target) => target,
+            Err(error) => {
+                note(&format!("error: {error:#}"));
+                return Ok(LACKING);
+            }
+        };
+        let scratch = tempfile::tempdir().context("making a folder for logs and data")?;
+        let options = self.options(target, scratch.path())?;
+        let began = Instant::now();
+        let runs = self.watch(&fixtures, &options).await?;
+        if own_stack && let Target::Real(servers) = &options.target {
+            servers.stack.down(&|_| {}).await?;
+        }
+        say("")?;
+        for run in runs.iter().filter(|run| is_explained(run)) {
+            say(&report::in_full(run))?;
+            if let Some(bundle) = &run.bundle {
+                say(&format!("  everything that is known: {}\n", bundle.display()))?;
+            }
+        }
+        say(&format!("report: {}", options.bundles.with_file_name("report.html").display()))?;
+        let seconds = began.elapsed().as_secs_f64();
+        say(&format!("seed {}, {seconds:.1} s", options.seed))?;
+        say(&report::summary(&runs))?;
+        Ok(exit_code(&runs))
+    }
+
+    async fn target(&self) -> anyhow::Result<Target> {
+        if self.embedded {
+            return Ok(Target::Embedded);
+        }
+        if self.url.is_empty() {
+            let name = match &self.stack {
+                Some(name) => name.clone(),
+                None => format!("run-{}", process::id()).parse()?,
+            };
+            return Ok(Target::Real(Servers::up(name, note).await?));
+        }
+        let secret = self.jwt_secret.clone();
+        let secret = secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
+        let gateways = self.url.iter().map(|url| address(url)).collect::<Result<_, _>>()?;
+        Ok(Target::Running(Running {
+            gateways,
+            signer: Signer::new(secret),
+            redis_url: self.redis_url.clone(),
+            database_url: self.database_url.clone(),
+            brokers: self.kafka_brokers.clone(),
+        }))
+    }
+
+    fn options(&self, target: Target, directory: &Path) -> anyhow::Result<Options> {
+        let program = match &self.gateway {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().context("finding the gateway")?.with_file_name("gateway"),
+        };
+        if !matches!(target, Target::Running(_)) && !program.is_file() {
+            let help = "build it with `cargo build -p gateway`, or name it with `--gateway`";
+            bail!("there is no gateway `{}`: {help}", program.display());
+        }
+        // Whatever differs from run to run.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(Options {
+            target,
+            program,
+            directory: directory.to_owned(),
+            bundles: self.output.join("failures"),
+            jobs: self.jobs,
+            seed: self.seed.unwrap_or_else(|| now.as_secs() % 1_000_000),
+            repeat: self.repeat.max(1),
+            is_fail_fast: self.fail_fast,
+        })
+    }
+
+    /// Runs them, a line for each as it ends.
+    async fn watch(&self, fixtures: &[Fixture], options: &Options) -> anyhow::Result<Vec<ScenarioRun>> {
+        fs::create_dir_all(&self.output)
+            .with_context(|| format!("making `{}`", self.output.display()))?;
+        let progress = Progress::new(fixtures.len() * options.repeat);
+        let runs = std::cell::RefCell::new(BTreeMap::new());
+        runner::run(fixtures, options, &|event| match event {
+            Event::Began { number, fixture } => progress.began(number, &fixture.file),
+            Event::Step { number, text } => progress.step(number, text),
+            Event::Done { number, run } => {
+                progress.done(number, &report::headline(&run, self.verbose));
+                runs.borrow_mut().insert(number, run);
+            }
+        })
+        .await;
+        Ok(runs.into_inner().into_values().collect())
+    }
+}
+
+/// Runs whose whole story is told.
+fn is_explained(run: &ScenarioRun) -> bool {
+    matches!(run.verdict, Verdict::Fail)
+}
+
+fn exit_code(runs: &[ScenarioRun]) -> u8 {
+    let has = |word: &str| runs.iter().any(|run| run.verdict.word() == word);
+    let of = |word: &str| -> BTreeSet<&str> {
+        runs.iter().filter(|run| run.verdict.word() == word).map(|run| run.file.as_str()).collect()
+    };
+    // One that only ever fails is broken, not flaky.
+    let (failed, passed) = (of("fail"), of("pass"));
+    if failed.iter().any(|file| !passed.contains(file)) {
+        FAILED
+    } else if !failed.is_empty() {
+        FLAKY
+    } else if has("broken") {
+        LACKING
+    } else if has("unknown") || passed.is_empty() {
+        UNKNOWN
+    } else {
+        SUCCESS
+    }
+}
+
+/// The address behind a gateway's URL.
+fn address(url: &str) -> anyhow::Result<SocketAddr> {
+    let rest = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+    if rest.contains("://") {
+        bail!("`{url}`: only http:// is spoken here, without TLS");
+    }
+    let mut found = rest.to_socket_addrs().with_context(|| {
+        format!("`{url}` is no address: write for example `--url http://127.0.0.1:3000`")
+    })?;
+    found.next().ok_or_else(|| anyhow!("`{url}` has no address"))
+}

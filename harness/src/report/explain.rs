@@ -1,0 +1,150 @@
+//! What led to a failure, in words with times: faults, connections, presence, and what became of the messages it is about.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    history::{Story, What, moment, shown},
+    verdict::{Failure, Run},
+};
+
+/// Most sentences of one explanation: the newest ones.
+const SENTENCES_MAX: usize = 14;
+
+/// Sentences in the order of time, up to the failure; the last one says how late it was.
+pub fn explain(run: &Run, failure: &Failure) -> Vec<String> {
+    let about = About::of(run, failure);
+    let mut seen = faults(run);
+    seen.extend(connections(&about));
+    seen.extend(presence(run, &about));
+    seen.extend(messages(run, &about));
+    // What came a little later belongs to it: how late it was.
+    let end = failure.at + Duration::from_millis(1);
+    seen.retain(|(at, _)| *at <= end);
+    seen.sort();
+    seen.dedup();
+    let mut sentences: Vec<String> = seen.into_iter().map(|(_, text)| text).collect();
+    let hidden = sentences.len().saturating_sub(SENTENCES_MAX);
+    if hidden > 0 {
+        sentences.drain(..hidden);
+        sentences.insert(0, format!("({hidden} earlier ones are left out)"));
+    }
+    if let Some(late) = failure.late {
+        sentences.push(format!("it became true {} too late", shown(late)));
+    }
+    sentences
+}
+
+/// Who and what a failure is about.
+struct About {
+    story: Story,
+    devices: BTreeSet<String>,
+    actors: BTreeSet<String>,
+    messages: BTreeSet<String>,
+}
+
+impl About {
+    fn of(run: &Run, failure: &Failure) -> Self {
+        let story = Story::read(&run.history);
+        let known: BTreeSet<String> = story.connections.values().map(|it| it.device.clone()).collect();
+        let (mut devices, mut actors, mut messages) =
+            (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for name in &failure.about {
+            let of_actor = known.iter().filter(|device| {
+                *device == name || device.split_once('.').is_some_and(|(actor, _)| actor == name)
+            });
+            let before = devices.len();
+            devices.extend(of_actor.cloned());
+            if devices.len() == before && !known.contains(name) {
+                messages.insert(name.clone());
+            }
+        }
+        for device in &devices {
+            actors.extend(device.split_once('.').map(|(actor, _)| actor.to_owned()));
+        }
+        Self { story, devices, actors, messages }
+    }
+
+    /// `hi`, or `hi[3]`, which is one of them.
+    fn is_message(&self, name: &str) -> bool {
+        let base = name.split('[').next().unwrap_or(name);
+        self.messages.contains(name) || self.messages.contains(base)
+    }
+}
+
+type Seen = Vec<(Duration, String)>;
+
+fn faults(run: &Run) -> Seen {
+    let mut seen = Seen::new();
+    for entry in run.history.entries() {
+        match &entry.what {
+            What::Broken { text, .. } | What::Mended { text, .. } => {
+                seen.push((entry.at, format!("{text} at {}", moment(entry.at))));
+            }
+            _ => {}
+        }
+    }
+    seen
+}
+
+fn connections(about: &About) -> Seen {
+    let mut seen = Seen::new();
+    for known in about.story.connections.values().filter(|it| about.devices.contains(&it.device)) {
+        let (device, gateway) = (&known.device, &known.gateway);
+        if let Some(at) = known.welcomed {
+            seen.push((at, format!("{device} connected to {gateway} at {}", moment(at))));
+        }
+        if let Some(at) = known.given_up {
+            seen.push((at, format!("{gateway} noticed that {device} was gone at {}", moment(at))));
+        }
+        if let Some(at) = known.ended() {
+            seen.push((at, format!("{device}'s connection ended at {}", moment(at))));
+        }
+    }
+    seen
+}
+
+/// Each change of what the presence of the actors was seen to be.
+fn presence(run: &Run, about: &About) -> Seen {
+    let mut seen = Seen::new();
+    let mut last: BTreeMap<String, usize> = BTreeMap::new();
+    for look in &about.story.presence {
+        let actor = run.history.name(&look.user).trim_matches('`').to_owned();
+        if !about.actors.contains(&actor) {
+            continue;
+        }
+        let count = look.sockets.len();
+        if last.insert(actor.clone(), count) != Some(count) {
+            let sockets = if count == 1 { "socket" } else { "sockets" };
+            let text = format!("{actor} was listed with {count} {sockets} from {}", moment(look.at));
+            seen.push((look.at, text));
+        }
+    }
+    seen
+}
+
+fn messages(run: &Run, about: &About) -> Seen {
+    let mut seen = Seen::new();
+    for sent in about.story.sent.iter().filter(|sent| sent.event == "sendMessage") {
+        let Some(name) = sent.id("clientMsgId").map(|id| run.history.name(&id)) else { continue };
+        if !about.is_message(name.trim_matches('`')) {
+            continue;
+        }
+        let device = about.story.device(sent.connection);
+        seen.push((sent.at, format!("{device} sent {name} at {}", moment(sent.at))));
+        for (at, ack) in &sent.acks {
+            let word = ack["error"].as_str().or(ack["status"].as_str()).unwrap_or("something else");
+            seen.push((*at, format!("{name} was answered `{word}` at {}", moment(*at))));
+        }
+    }
+    for heard in &about.story.deliveries {
+        let name = run.history.name(&heard.id("clientMsgId"));
+        if about.is_message(name.trim_matches('`')) {
+            let device = about.story.device(heard.connection);
+            seen.push((heard.at, format!("{device} heard {name} at {}", moment(heard.at))));
+        }
+    }
+    seen
+}

@@ -1,0 +1,132 @@
+//! Runs on a terminal: one line for each, a failure in full, and the sum of all.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::{explain, sequence};
+use crate::{
+    history::{moment, shown},
+    scenario::INVARIANTS,
+    verdict::{Failure, Margin, Run, StepOutcome, StepReport, Verdict},
+};
+
+const GREEN: Style = AnsiColor::Green.on_default();
+const RED: Style = AnsiColor::Red.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// `is_whole`: with every step. One line: the verdict, the time, the file, what it shows, and the reason where the word alone does not say it. A line
+/// more for each step that used over four fifths of its time.
+pub fn headline(run: &Run, is_whole: bool) -> String {
+    let style = match run.verdict {
+        Verdict::Pass => GREEN,
+        Verdict::Fail | Verdict::Broken(_) => RED,
+        Verdict::Unknown(_) | Verdict::Skipped(_) => YELLOW,
+    };
+    let word = run.verdict.word();
+    let time = match run.verdict {
+        Verdict::Skipped(_) => String::new(),
+        _ => moment(run.duration),
+    };
+    let Run { file, scenario, .. } = run;
+    let mut line = format!("{style}{word:<8}{style:#}{time:>8}  {file}  {DIM}{scenario}{DIM:#}");
+    let reason = run.verdict.reason();
+    if !reason.is_empty() {
+        write(&mut line, format_args!("\n                  {reason}"));
+    }
+    for step in &run.steps {
+        let is_tight = step.margin.is_some_and(Margin::is_tight);
+        if is_tight || is_whole {
+            let mark = if is_tight { "tight" } else { "" };
+            write(&mut line, format_args!("\n            {YELLOW}{mark:<5}{YELLOW:#} {}", in_margin(step)));
+        }
+    }
+    line
+}
+
+/// Everything about a run that is not green: its steps, what was expected and seen, what led to it, the diagram.
+pub fn in_full(run: &Run) -> String {
+    let mut text = format!("{RED}{BOLD}{}{BOLD:#}{RED:#}  {}\n", run.file, run.scenario);
+    for step in &run.steps {
+        let mark = match step.outcome {
+            StepOutcome::Done => format!("{GREEN}✓{GREEN:#}"),
+            StepOutcome::Failed => format!("{RED}✗{RED:#}"),
+        };
+        write(&mut text, format_args!("  {mark} {}\n", in_margin(step)));
+    }
+    for failure in &run.failures {
+        text.push_str(&failed_step(run, failure));
+    }
+    for finding in &run.findings {
+        let Some((name, rule)) = INVARIANTS.iter().find(|(name, _)| *name == finding.invariant) else {
+            continue;
+        };
+        write(&mut text, format_args!("\n  {RED}{name}{RED:#}: {rule}\n    {}\n", finding.text));
+    }
+    write(
+        &mut text,
+        format_args!("\n  again: harness run {} --seed {}\n", run.file, run.seed),
+    );
+    text
+}
+
+fn failed_step(run: &Run, failure: &Failure) -> String {
+    let Failure { line, step, expected, seen, .. } = failure;
+    let mut text = String::new();
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    write(
+        &mut text,
+        format_args!(
+            "\n  {BOLD}{}:{line}{BOLD:#}\n  {margin} |\n  {number} | {step}\n  {margin} |\n    {BOLD}expected{BOLD:#}  {expected}\n    {BOLD}seen{BOLD:#}      {RED}{seen}{RED:#}\n",
+            run.file
+        ),
+    );
+    let sentences = explain(run, failure);
+    if !sentences.is_empty() {
+        write(&mut text, format_args!("\n    {BOLD}what happened{BOLD:#}\n"));
+        for sentence in sentences {
+            write(&mut text, format_args!("      {sentence}\n"));
+        }
+    }
+    let diagram = sequence(run, failure);
+    if !diagram.is_empty() {
+        text.push('\n');
+        for row in diagram {
+            write(&mut text, format_args!("    {row}\n"));
+        }
+    }
+    text
+}
+
+/// A step with its place and how much of its time it took.
+fn in_margin(step: &StepReport) -> String {
+    let StepReport { line, text, margin, from, to, .. } = step;
+    let took = match margin {
+        Some(margin) => {
+            let percent = margin.used.as_millis() * 100 / margin.limit.as_millis().max(1);
+            format!("{} of {}, {percent} %", shown(margin.used), shown(margin.limit))
+        }
+        None => shown(to.saturating_sub(*from)),
+    };
+    format!("{line:>3}  {text}  {DIM}{took}{DIM:#}")
+}
+
+/// The last line: how many of each verdict.
+pub fn summary(runs: &[Run]) -> String {
+    let count = |word: &str| runs.iter().filter(|run| run.verdict.word() == word).count();
+    let mut text = format!("{} passed, {} failed", count("pass"), count("fail"));
+    for (word, shown) in [("unknown", "unknown"), ("broken", "broken"), ("skipped", "skipped")] {
+        let number = count(word);
+        if number > 0 {
+            write(&mut text, format_args!(", {number} {shown}"));
+        }
+    }
+    text
+}
+
+fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    text.write_fmt(arguments).expect("a string takes everything");
+}

@@ -1,0 +1,213 @@
+//! Runs many scenarios: what each needs, which deployment it gets, and several at once where their stacks allow.
+//!
+//! Owns the schedule. Refuses to know how results are shown: it hands each run to who asked.
+
+mod bundle;
+mod needs;
+mod pool;
+mod selection;
+
+use std::{cell::Cell, net::SocketAddr, path::PathBuf};
+
+use futures_util::{StreamExt as _, stream};
+
+use needs::Needs;
+use pool::Pool;
+
+pub use selection::{Fixture, Found, Selection, find};
+
+use crate::{
+    client,
+    deploy::{Servers, Shape, Signer, Site, Topics},
+    engine,
+    scenario::{Backends, Scenario},
+    verdict::{Run, Verdict},
+};
+
+/// What scenarios run against.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Processes of our own, on the servers of a stack.
+    Real(Servers),
+    /// Processes of our own, on embedded backends.
+    Embedded,
+    /// Gateways that run already.
+    Running(Running),
+}
+
+/// Gateways that run already, ours or others of the contract, and what is known of their backends.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// `gw1` is the first.
+    pub gateways: Vec<SocketAddr>,
+    pub signer: Signer,
+    pub redis_url: Option<String>,
+    pub database_url: Option<String>,
+    pub brokers: Option<String>,
+}
+
+impl Running {
+    fn site(&self) -> Site {
+        let kafka = self.brokers.clone();
+        Site {
+            gateways: self.gateways.clone(),
+            signer: self.signer.clone(),
+            redis_url: self.redis_url.clone(),
+            database_url: self.database_url.clone(),
+            kafka: kafka.map(|brokers| Topics { brokers, prefix: String::new() }),
+            deployment: None,
+        }
+    }
+}
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub target: Target,
+    /// The gateway's binary.
+    pub program: PathBuf,
+    /// Where deployments keep logs and data.
+    pub directory: PathBuf,
+    /// Where the bundle of each failure goes.
+    pub bundles: PathBuf,
+    /// Scenarios at once.
+    pub jobs: usize,
+    pub seed: u64,
+    pub repeat: usize,
+    pub is_fail_fast: bool,
+}
+
+/// What happens while scenarios run, in the order in which it happens.
+#[derive(Debug)]
+pub enum Event<'r> {
+    /// A scenario begins; its number says which one later events are about.
+    Began { number: usize, fixture: &'r Fixture },
+    /// A step of it begins.
+    Step { number: usize, text: &'r str },
+    /// It is over. The run is whole, its bundle written.
+    Done { number: usize, run: Run },
+}
+
+/// Runs all of them; `on` sees what happens.
+pub async fn run(fixtures: &[Fixture], options: &Options, on: &dyn Fn(Event<'_>)) {
+    let pool = Pool::new(options);
+    let is_over = Cell::new(false);
+    let jobs = (0..options.repeat).flat_map(|round| fixtures.iter().map(move |it| (round, it)));
+    // What needs the servers for itself comes last, one after the other.
+    let (alone, together): (Vec<_>, Vec<_>) =
+        jobs.enumerate().partition(|(_, (_, it))| Needs::of(&it.scenario.steps).servers);
+    for (batch, jobs) in [(together, options.jobs), (alone, 1)] {
+        let runs = batch.into_iter().map(|(number, (round, fixture))| {
+            let (pool, is_over) = (&pool, &is_over);
+            async move {
+                if is_over.get() {
+                    return;
+                }
+                on(Event::Began { number, fixture });
+                let on_step = |text: &str| on(Event::Step { number, text });
+                let run = one(fixture, options, pool, round, &on_step).await;
+                if options.is_fail_fast && matches!(run.verdict, Verdict::Fail | Verdict::Broken(_)) {
+                    is_over.set(true);
+                }
+                on(Event::Done { number, run });
+            }
+        });
+        stream::iter(runs).buffer_unordered(jobs.max(1)).collect::<()>().await;
+    }
+    pool.close().await;
+}
+
+async fn one(
+    fixture: &Fixture,
+    options: &Options,
+    pool: &Pool<'_>,
+    round: usize,
+    on_step: &dyn Fn(&str),
+) -> Run {
+    let Fixture { file, source, scenario } = fixture;
+    let seed = options.seed.wrapping_add(round as u64);
+    let needs = Needs::of(&scenario.steps);
+    if let Some(reason) = lacking(scenario, needs, &options.target).await {
+        return empty(fixture, seed, Verdict::Skipped(reason));
+    }
+    let is_shared = !needs.breaks_processes();
+    let (site, deployment) = match &options.target {
+        Target::Running(running) => (running.site(), None),
+        Target::Real(_) | Target::Embedded => {
+            let is_real = matches!(options.target, Target::Real(_));
+            match pool.take(&Shape::of(&scenario.stack, is_real), is_shared).await {
+                Ok(deployment) => (deployment.site(), Some(deployment)),
+                Err(error) => return empty(fixture, seed, Verdict::Broken(error.to_string())),
+            }
+        }
+    };
+    // Each file has values of its own, which follow from the seed alone.
+    let name = file.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let values = seed.wrapping_add(name);
+    let mut run = engine::run(file, source, scenario, site.clone(), values, on_step).await;
+    run.seed = seed;
+    if !matches!(run.verdict, Verdict::Pass | Verdict::Unknown(_)) {
+        run.bundle = bundle::write(&run, &site, round, &options.bundles).await;
+    }
+    if let Some(deployment) = deployment {
+        let is_good = matches!(run.verdict, Verdict::Pass);
+        pool.give_back(deployment, is_shared, is_good).await;
+    }
+    run
+}
+
+fn empty(fixture: &Fixture, seed: u64, verdict: Verdict) -> Run {
+    Run {
+        seed,
+        verdict,
+        ..Run::new(&fixture.file, &fixture.source, &fixture.scenario.scenario.value)
+    }
+}
+
+/// Why a scenario cannot run here, if it cannot.
+async fn lacking(scenario: &Scenario, needs: Needs, target: &Target) -> Option<String> {
+    for device in scenario.actors.values().flat_map(|devices| devices.value.values()) {
+        if let Some(reason) = client::lacking(device.value.client).await {
+            return Some(reason);
+        }
+    }
+    let stack = &scenario.stack;
+    match target {
+        Target::Real(_) if stack.backends == Backends::Embedded => {
+            Some("it is about embedded backends: run it with `--embedded`".to_owned())
+        }
+        Target::Real(_) => None,
+        Target::Embedded => {
+            let reason = if stack.backends == Backends::Real {
+                "it asks for real backends"
+            } else if stack.gateways.value > 1 {
+                "it needs several gateways"
+            } else if needs.redis || needs.database || needs.kafka {
+                "it looks into Redis, Postgres or Kafka"
+            } else if needs.servers || needs.workers {
+                "it breaks workers or servers"
+            } else {
+                return None;
+            };
+            Some(format!("{reason}, and an embedded gateway is one process"))
+        }
+        Target::Running(Running { gateways, redis_url, database_url, brokers, .. }) => {
+            let reason = if gateways.len() < stack.gateways.value {
+                "a further gateway: give `--url` again"
+            } else if needs.processes || needs.workers || needs.servers {
+                "to break a process, and the processes are not ours"
+            } else if needs.redis && redis_url.is_none() {
+                "Redis: give `--redis-url`"
+            } else if needs.database && database_url.is_none() {
+                "the database: give `--database-url`"
+            } else if needs.kafka && brokers.is_none() {
+                "Kafka: give `--kafka-brokers`"
+            } else if !Shape::of(stack, true).settings.is_empty() {
+                "gateways with settings of its own"
+            } else {
+                return None;
+            };
+            Some(format!("it needs {reason}"))
+        }
+    }
+}

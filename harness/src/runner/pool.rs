@@ -1,0 +1,102 @@
+//! Deployments that are up, by their shape: a scenario that breaks nothing shares one, any other has one for itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tokio::sync::Mutex;
+
+use super::{Options, Target};
+use crate::{
+    deploy::{DeployError, Deployment, Shape},
+    stack::free_ports,
+};
+
+/// Deployments of one invocation.
+#[derive(Debug)]
+pub(super) struct Pool<'o> {
+    options: &'o Options,
+    /// Those that many use; the lock of each is held while it starts.
+    shared: Mutex<BTreeMap<Shape, Arc<Mutex<Option<Arc<Deployment>>>>>>,
+    /// Whole ones that nobody uses just now.
+    idle: Mutex<BTreeMap<Shape, Vec<Arc<Deployment>>>>,
+    ports: Mutex<Ports>,
+}
+
+#[derive(Debug, Default)]
+struct Ports {
+    taken: BTreeSet<u16>,
+    deployments: usize,
+}
+
+impl<'o> Pool<'o> {
+    pub(super) fn new(options: &'o Options) -> Self {
+        let (shared, idle, ports) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { options, shared, idle, ports }
+    }
+
+    /// A deployment of this shape that is up.
+    pub(super) async fn take(
+        &self,
+        shape: &Shape,
+        is_shared: bool,
+    ) -> Result<Arc<Deployment>, DeployError> {
+        if is_shared {
+            let place = Arc::clone(self.shared.lock().await.entry(shape.clone()).or_default());
+            let mut place = place.lock().await;
+            if let Some(deployment) = &*place {
+                return Ok(Arc::clone(deployment));
+            }
+            let deployment = self.start(shape).await?;
+            return Ok(Arc::clone(place.insert(deployment)));
+        }
+        let idle = self.idle.lock().await.get_mut(shape).and_then(Vec::pop);
+        match idle {
+            Some(deployment) => Ok(deployment),
+            None => self.start(shape).await,
+        }
+    }
+
+    /// The scenario is over. A deployment that it had for itself is kept for the next one if it is as good as new.
+    pub(super) async fn give_back(&self, deployment: Arc<Deployment>, is_shared: bool, is_good: bool) {
+        if is_shared {
+            return;
+        }
+        if is_good && deployment.is_whole().await {
+            let mut idle = self.idle.lock().await;
+            idle.entry(deployment.shape.clone()).or_default().push(deployment);
+        } else {
+            deployment.stop().await;
+        }
+    }
+
+    /// Ends all of them.
+    pub(super) async fn close(self) {
+        let mut all = Vec::new();
+        for place in self.shared.into_inner().into_values() {
+            all.extend(place.lock().await.take());
+        }
+        all.extend(self.idle.into_inner().into_values().flatten());
+        for deployment in all {
+            deployment.stop().await;
+        }
+    }
+
+    async fn start(&self, shape: &Shape) -> Result<Arc<Deployment>, DeployError> {
+        let (ports, directory) = {
+            let mut known = self.ports.lock().await;
+            let ports = free_ports(2 * shape.gateways + shape.workers, &known.taken)?;
+            known.taken.extend(ports.iter().copied());
+            known.deployments += 1;
+            (ports, self.options.directory.join(format!("deployment-{}", known.deployments)))
+        };
+        let servers = match &self.options.target {
+            Target::Real(servers) => Some(servers),
+            Target::Embedded | Target::Running { .. } => None,
+        };
+        let program = &self.options.program;
+        let started = Deployment::start(shape.clone(), servers, program, directory, &ports).await?;
+        Ok(Arc::new(started))
+    }
+}

@@ -1,0 +1,107 @@
+//! Which scenarios are meant: files, folders, tags, words.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    lint::lint,
+    scenario::{Problem, Scenario, load_shared, parse},
+};
+
+/// Folder of steps that scenarios share: no scenarios themselves.
+const SHARED: &str = "shared";
+
+/// A scenario and where it stands.
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    pub file: String,
+    pub source: String,
+    pub scenario: Scenario,
+}
+
+/// Which of the scenarios in the files are meant; empty: all.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// With one of these tags.
+    pub tags: Vec<String>,
+    /// With this text in the name of the file or in the sentence.
+    pub filter: Option<String>,
+}
+
+impl Selection {
+    /// Whether a scenario is meant.
+    pub fn takes(&self, fixture: &Fixture) -> bool {
+        let Scenario { scenario, tags, .. } = &fixture.scenario;
+        let has_tag = self.tags.is_empty()
+            || tags.iter().any(|tag| self.tags.iter().any(|wanted| *wanted == tag.value));
+        let has_text = self.filter.as_ref().is_none_or(|text| {
+            fixture.file.contains(text.as_str()) || scenario.value.contains(text.as_str())
+        });
+        has_tag && has_text
+    }
+}
+
+/// What stands in files and folders.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// How many files were read.
+    pub files: usize,
+    /// Those that are right.
+    pub fixtures: Vec<Fixture>,
+    /// Every mistake in the others.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the scenarios in these files and folders.
+pub fn find(paths: &[PathBuf]) -> io::Result<Found> {
+    let mut files = Vec::new();
+    for path in paths {
+        collect(path, &mut files).map_err(|error| {
+            io::Error::new(error.kind(), format!("reading `{}`: {error}", path.display()))
+        })?;
+    }
+    let mut found = Found { files: files.len(), ..Found::default() };
+    for path in files {
+        let file = path.display().to_string();
+        let source = fs::read_to_string(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("reading `{file}`: {error}")))?;
+        match read(&file, &source) {
+            Ok(scenario) => found.fixtures.push(Fixture { file, source, scenario }),
+            Err(problems) => found.problems.extend(problems),
+        }
+    }
+    Ok(found)
+}
+
+/// One scenario, or everything that is wrong with it: its form, else what its names mean.
+fn read(file: &str, source: &str) -> Result<Scenario, Vec<Problem>> {
+    let mut scenario = parse(file, source).map_err(|problem| vec![problem])?;
+    load_shared(file, source, &mut scenario).map_err(|problem| vec![problem])?;
+    let problems = lint(file, source, &scenario);
+    if problems.is_empty() { Ok(scenario) } else { Err(problems) }
+}
+
+/// The scenarios in a folder and below, in the order of their names; a file as it is.
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !path.is_dir() {
+        path.metadata()?;
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let mut entries = Vec::new();
+    for entry in path.read_dir()? {
+        entries.push(entry?.path());
+    }
+    entries.sort();
+    for entry in entries {
+        let is_scenario = entry.extension().is_some_and(|extension| extension == "yaml");
+        if entry.is_dir() && entry.file_name().is_some_and(|name| name != SHARED) {
+            collect(&entry, files)?;
+        } else if is_scenario && entry.is_file() {
+            files.push(entry);
+        }
+    }
+    Ok(())
+}
