@@ -120,6 +120,11 @@ impl Authoriser {
         self.members.invalidate(&(room, user));
     }
 
+    /// Forgets every membership: changes of them may have been missed.
+    pub fn forget_all(&self) {
+        self.members.invalidate_all();
+    }
+
     /// Forgets a membership, reads it anew, and runs `expel` if it is gone, all while it stands still.
     ///
     /// A record of a change is a hint: one that comes late never throws out a user who has joined again.

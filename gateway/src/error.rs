@@ -28,6 +28,12 @@ pub enum EventError {
     /// `joinRoom` or `leaveRoom` that cannot be decided now.
     #[error("the database cannot tell now: {0}")]
     Unavailable(#[source] StoreError),
+    /// `joinRoom` or `leaveRoom` that could not be decided while the client waited.
+    #[error("could not be decided in time")]
+    Undecidable,
+    /// `joinRoom` or `leaveRoom` of a socket that is gone: nobody waits for the answer.
+    #[error("the socket is gone")]
+    SocketGone,
     /// `joinRoom` or `leaveRoom` that came while the gateway was draining.
     #[error("the gateway is draining")]
     UnavailableDraining,
@@ -45,7 +51,10 @@ impl EventError {
             Self::Publish(_) | Self::Undecided(_) | Self::Expired | Self::Draining => {
                 "Message delivery failed"
             }
-            Self::Unavailable(_) | Self::UnavailableDraining => "Temporarily unavailable",
+            Self::Unavailable(_)
+            | Self::UnavailableDraining
+            | Self::Undecidable
+            | Self::SocketGone => "Temporarily unavailable",
             Self::MailboxFull => "Rate limit exceeded",
         }
     }
@@ -62,6 +71,8 @@ impl EventError {
             Self::Expired => "expired",
             Self::Draining | Self::UnavailableDraining => "draining",
             Self::Unavailable(_) => "unavailable",
+            Self::Undecidable => "undecidable",
+            Self::SocketGone => "socket_gone",
             Self::MailboxFull => "mailbox_full",
         }
     }
@@ -72,13 +83,16 @@ impl EventError {
             Self::InvalidRoom(_)
             | Self::UnknownCursor
             | Self::InvalidMessage(_)
-            | Self::NotAMember => false,
+            | Self::NotAMember
+            | Self::SocketGone
+            | Self::Publish(BrokerError::Refused(_)) => false,
             Self::Publish(_)
             | Self::Undecided(_)
             | Self::Expired
             | Self::Draining
             | Self::Unavailable(_)
             | Self::UnavailableDraining
+            | Self::Undecidable
             | Self::MailboxFull => true,
         }
     }

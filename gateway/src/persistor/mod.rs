@@ -20,7 +20,7 @@ use futures_util::FutureExt as _;
 
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,9 @@ const WAITING_MAX: usize = PAUSE_AT + 64;
 /// Between two attempts at a backend that is away: first and longest wait.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// How long an assignment may wait for the database.
+const POSITION_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often the lag is measured.
 const LAG_EVERY: Duration = Duration::from_secs(5);
@@ -139,8 +142,14 @@ impl Persistor {
     ) -> BTreeMap<i32, Start> {
         let mut starts = BTreeMap::new();
         for Assigned { partition, committed } in partitions.iter().copied() {
-            let Some(position) = self.position(partition).await else { break };
-            starts.insert(partition, start_of(committed, position));
+            // After a first one that the database did not answer nobody waits for the others.
+            let is_known = starts.is_empty() || starts.values().all(|(_, known)| *known);
+            let position = if is_known { self.position(partition).await } else { None };
+            let start = match position {
+                Some(position) => start_of(committed, position),
+                None => committed.map_or(Start::Earliest, Start::At),
+            };
+            starts.insert(partition, (start, position.is_some()));
             let (sender, records) = mpsc::channel(WAITING_MAX);
             let (revoked, is_paused) = (CancellationToken::new(), Arc::<Mutex<bool>>::default());
             let (ending, ended) = oneshot::channel();
@@ -149,7 +158,9 @@ impl Persistor {
                 publisher: publisher.clone(),
                 committer: Arc::clone(committer),
                 number: partition,
-                position,
+                committed,
+                is_unread: position.is_none(),
+                position: position.flatten(),
                 finished: None,
                 is_paused: Arc::clone(&is_paused),
                 revoked: revoked.clone(),
@@ -173,28 +184,26 @@ impl Persistor {
             tracing::info!(
                 kafka.partition = partition,
                 kafka.committed = committed,
-                position,
+                position = position.flatten(),
                 "took partition {partition} over"
             );
         }
-        starts
+        starts.into_iter().map(|(partition, (start, _))| (partition, start)).collect()
     }
 
-    /// The position of a partition, waiting for the database; `None` when the process drains meanwhile.
+    /// The position of a partition; `None` when the database does not tell at once. The whole group waits for the answer
+    /// to an assignment, so the partition's own task asks again.
     async fn position(&self, partition: i32) -> Option<Option<i64>> {
-        let mut backoff = Backoff::new("the positions");
-        loop {
-            match self.store.position(&self.topics.messages, partition).await {
-                Ok(position) => {
-                    backoff.succeeded();
-                    return Some(position);
-                }
-                Err(error) => {
-                    tokio::select! {
-                        () = backoff.failed(&error) => {}
-                        () = self.shutdown.requested.cancelled() => return None,
-                    }
-                }
+        let asked = self.store.position(&self.topics.messages, partition);
+        match timeout(POSITION_LIMIT, asked).await {
+            Ok(Ok(position)) => Some(position),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "took partition {partition} over without its position: {error}");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("took partition {partition} over without its position: the database is slow");
+                None
             }
         }
     }

@@ -21,6 +21,9 @@ use crate::{
     store::{Batch, Persisted, StoreError},
 };
 
+/// Longest reason in the header of a dead letter.
+const REASON_CHARS_MAX: usize = 1_000;
+
 /// How long the last commit of a partition may take.
 const COMMIT_LIMIT: Duration = Duration::from_secs(2);
 
@@ -35,6 +38,10 @@ pub(super) struct Partition {
     pub(super) publisher: Ordered,
     pub(super) committer: Arc<dyn Committer>,
     pub(super) number: i32,
+    /// The offset that was committed when the partition was taken over.
+    pub(super) committed: Option<i64>,
+    /// The partition was taken over without its position.
+    pub(super) is_unread: bool,
     /// The position in the database as far as this task knows.
     pub(super) position: Option<i64>,
     /// The offset after what is stored and published, once something is.
@@ -73,6 +80,11 @@ impl Partition {
     pub(super) async fn run(mut self, mut waiting: mpsc::Receiver<Vec<Incoming>>) -> End {
         let (mut committed, mut committed_at) = (None, Instant::now());
         let revoked = self.revoked.clone();
+        if self.is_unread
+            && let Err(end) = self.read_first_position().await
+        {
+            return end;
+        }
         let end = loop {
             let records = tokio::select! {
                 biased;
@@ -249,6 +261,13 @@ impl Partition {
         Err(End::Revoked)
     }
 
+    /// Reads the position of a partition that was taken over without it. What lies between a lower position and the
+    /// committed offset would never be read: then only a new start does.
+    async fn read_first_position(&mut self) -> Result<(), End> {
+        self.read_position().await?;
+        if self.position < self.committed { Err(End::WentBack) } else { Ok(()) }
+    }
+
     /// Reads the position anew. One that went back means a database that has forgotten what it had stored: a failover to
     /// a replica that lagged, a backup that was restored.
     async fn read_position(&mut self) -> Result<(), End> {
@@ -300,7 +319,7 @@ impl Partition {
             topics.dead_letters
         );
         let headers = vec![
-            ("reason", Bytes::from(reason.to_owned())),
+            ("reason", Bytes::from(reason.chars().take(REASON_CHARS_MAX).collect::<String>())),
             ("topic", Bytes::from(topics.messages.to_string())),
             ("partition", Bytes::from(self.number.to_string())),
             ("offset", Bytes::from(record.offset.to_string())),

@@ -15,8 +15,9 @@ use crate::chat::{
 pub enum RecordError {
     #[error("the record has no value")]
     NoValue,
-    #[error("the value is not the JSON object of this topic: {0}")]
-    Json(#[from] serde_json::Error),
+    /// Says where, not what: the library's own text quotes the value.
+    #[error("the value is not the JSON object of this topic: {category:?} error at column {column} of line {line}")]
+    Json { category: serde_json::error::Category, line: usize, column: usize },
     #[error("`{field}`: {source}")]
     Id { field: &'static str, source: IdError },
     #[error("`{field}` is not a time in RFC 3339")]
@@ -27,6 +28,12 @@ pub enum RecordError {
     Change,
     #[error(transparent)]
     Content(#[from] ContentError),
+}
+
+impl From<serde_json::Error> for RecordError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json { category: error.classify(), line: error.line(), column: error.column() }
+    }
 }
 
 /// A message on its way to the persistor: the value of `chat.messages.v1`, checked.

@@ -40,7 +40,7 @@ pub(super) async fn run(edge: Edge, mut persisted: Box<dyn Tail>) {
                     kafka.partition = partition,
                     "the log no longer has what follows in partition {partition}: closing the sockets, so that they catch up"
                 );
-                edge.close_all(GAP_CLOSE).await;
+                edge.close_all_apart(GAP_CLOSE);
             }
         }
     }

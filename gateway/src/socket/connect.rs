@@ -13,7 +13,7 @@ use socketioxide::{
     handler::ConnectHandler as _,
     socket::DisconnectReason,
 };
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 
 use super::{
     connection::Peer,
@@ -86,15 +86,16 @@ fn connected(edge: &Edge, socket: SocketRef) {
     if socket.transport_type() == TransportType::Websocket
         && let Some(peer) = socket.req_parts().extensions.get::<Peer>()
     {
-        edge.transports.note_first(&socket.id.to_string(), peer);
+        // Its only connection, so there is room for it.
+        edge.transports.note(&socket.id.to_string(), peer);
     }
     let welcome = socket.extensions.remove::<Welcome>().and_then(|welcome| welcome.0.lock().take());
     let Some((user, mailbox)) = welcome else {
         let sid = socket.id.to_string();
-        if socket.disconnect().is_err() {
+        // One that tries again and again on the same transport is not worth keeping.
+        if socket.disconnect().is_err() || !reap(edge, &sid) {
             edge.transports.kill(&sid);
         }
-        reap(edge, sid);
         return;
     };
     let member = Arc::new(Member::new(SocketId(socket.id.to_string()), user, socket.clone()));
@@ -115,7 +116,13 @@ fn connected(edge: &Edge, socket: SocketRef) {
         member.id
     );
     edge.add(&member);
-    let worker = Worker { state: edge.state.clone(), rooms: edge.rooms.clone(), member };
+    if edge.state.shutdown.requested.is_cancelled() {
+        // It came after the drain had counted the sockets.
+        edge.transports.close(&member.id.0);
+    }
+    let in_flight = Arc::new(Semaphore::new(edge.mailbox_events_max));
+    let (state, rooms) = (edge.state.clone(), edge.rooms.clone());
+    let worker = Worker { state, rooms, member, in_flight };
     // Ends when the socket is gone or the process drains.
     edge.state.shutdown.events.spawn(mailbox::run(worker, mailbox));
 }
@@ -125,7 +132,7 @@ fn disconnected(edge: &Edge, member: &Arc<Member>, reason: DisconnectReason) {
     edge.remove(member);
     if matches!(reason, DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect)
     {
-        reap(edge, member.id.0.clone());
+        reap(edge, &member.id.0);
     }
 }
 
@@ -141,9 +148,13 @@ fn client_address(edge: &Edge, socket: &SocketRef) -> String {
 
 /// Closes the transport after the connect timeout unless it is in the namespace again by then.
 ///
-/// Not at once: some clients would take that for an accident and come back in a loop.
-fn reap(edge: &Edge, sid: String) {
-    let edge = edge.clone();
+/// Not at once: some clients would take that for an accident and come back in a loop. Returns `false` if it is to be closed
+/// already.
+fn reap(edge: &Edge, sid: &str) -> bool {
+    if !edge.dismissed.lock().insert(sid.to_owned()) {
+        return false;
+    }
+    let (edge, id) = (edge.clone(), SocketId(sid.to_owned()));
     let timeout: Duration = edge.connect_timeout;
     // Ends after the timeout or with the process.
     edge.state.shutdown.tasks.clone().spawn(async move {
@@ -151,11 +162,12 @@ fn reap(edge: &Edge, sid: String) {
             () = sleep(timeout) => {}
             () = edge.state.shutdown.stopped.cancelled() => {}
         }
-        let id = SocketId(sid);
+        edge.dismissed.lock().remove(&id.0);
         if !edge.members.lock().contains_key(&id) {
             edge.transports.close(&id.0);
         }
     });
+    true
 }
 
 fn word(reason: DisconnectReason) -> &'static str {

@@ -1,7 +1,7 @@
 //! The whole edge of one gateway: built once, drained once.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -17,7 +17,10 @@ use chrono::Utc;
 use http::{HeaderName, Method, StatusCode, header::RETRY_AFTER};
 use parking_lot::Mutex;
 use socketioxide::{SocketIo, TransportType};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, interval, sleep, timeout},
+};
 
 use super::{
     broadcast, connect,
@@ -25,9 +28,13 @@ use super::{
     event_names::defuse_body,
     memberships::{self, Memberships},
     rooms::{Member, Rooms},
+    session_ids::{SessionIds, unseal},
     transports::Transports,
 };
 use crate::{broker::Tail, chat::SocketId, config::Sockets, state::AppState};
+
+/// How long a client may take to send the body of a request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// In a drain: how often a batch of sockets is closed.
 const CLOSE_TICK: Duration = Duration::from_millis(100);
@@ -37,6 +44,9 @@ const CLOSE_BATCH_MIN: usize = 500;
 
 /// In a drain: how long a long-polling client is given to fetch its last acks.
 const POLLING_GRACE: Duration = Duration::from_millis(300);
+
+/// What the library says to a request for a session that it does not have.
+const UNKNOWN_SESSION: &str = r#"{"code":"1","message":"Session ID unknown"}"#;
 
 /// Every socket of this process, and what they hear. Clones share it.
 #[derive(Clone, Debug)]
@@ -48,6 +58,11 @@ pub struct Edge {
     pub(super) mailbox_events_max: usize,
     pub(super) connect_timeout: Duration,
     payload_bytes_max: usize,
+    /// Places for sessions: a polling one holds no connection between its requests.
+    sessions: Arc<Semaphore>,
+    session_ids: Arc<SessionIds>,
+    /// Sessions that were told goodbye and are not closed yet.
+    pub(super) dismissed: Arc<Mutex<HashSet<String>>>,
     /// Names the client's address behind a proxy.
     pub(super) client_address_header: Option<HeaderName>,
     memberships: Memberships,
@@ -81,6 +96,9 @@ impl Edge {
             mailbox_events_max: settings.mailbox_events_max,
             connect_timeout: settings.connect_timeout,
             payload_bytes_max: settings.payload_bytes_max,
+            sessions: Arc::new(Semaphore::new(settings.connections_max)),
+            session_ids: Arc::new(SessionIds::new()),
+            dismissed: Arc::default(),
             client_address_header,
             io: io.clone(),
             state,
@@ -130,6 +148,15 @@ impl Edge {
                 self.transports.close(&member.id.0);
             }
         }
+    }
+
+    /// Starts closing every transport, for who must not wait for it.
+    pub(super) fn close_all_apart(&self, limit: Duration) {
+        let edge = self.clone();
+        // Ends within `limit` or with the process.
+        let stopped = self.state.shutdown.stopped.clone();
+        let closing = async move { edge.close_all(limit).await };
+        self.state.shutdown.tasks.spawn(stopped.run_until_cancelled_owned(closing));
     }
 
     /// Takes the sockets off: closes them within `limit`, and ends those that do not go.
@@ -199,7 +226,8 @@ impl Edge {
 /// The same packets, with names that the library can read. A body that is too long or broken off is refused as it would.
 async fn defused(request: Request, bytes_max: usize) -> Result<Request, StatusCode> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, bytes_max).await.map_err(|error| {
+    let body = timeout(BODY_TIMEOUT, to_bytes(body, bytes_max)).await;
+    let body = body.map_err(|_| StatusCode::REQUEST_TIMEOUT)?.map_err(|error| {
         tracing::debug!(%error, "refused a body: {error}");
         StatusCode::PAYLOAD_TOO_LARGE
     })?;
@@ -208,38 +236,49 @@ async fn defused(request: Request, bytes_max: usize) -> Result<Request, StatusCo
     Ok(Request::from_parts(parts, bytes.into()))
 }
 
-/// Refuses new sessions while draining, in a way after which clients try again, and learns which
-/// connection a session upgrades to.
-async fn guard(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+/// What every request of Socket.IO passes first: new sessions are refused while draining or over the limit, in a way after
+/// which clients try again; requests of a session must know its sealed id; the connection it upgrades to is noted.
+async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let value = |name: &str| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .find(|(n, _)| *n == name)
-            .map(|p| p.1)
+    let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let is_websocket = value("transport") == Some("websocket");
+    let peer = request.extensions().get::<Peer>().cloned();
+    let Some(sealed) = value("sid").map(str::to_owned) else {
+        if edge.state.shutdown.requested.is_cancelled() {
+            return unavailable();
+        }
+        let Ok(place) = Arc::clone(&edge.sessions).try_acquire_owned() else {
+            metrics::counter!("connections_refused_total").increment(1);
+            return unavailable();
+        };
+        // The library keeps the extensions as long as the session, and with them its place.
+        request.extensions_mut().insert(Arc::new(place));
+        if let Some(peer) = peer.filter(|_| is_websocket) {
+            peer.control.speaks_websocket();
+            return next.run(request).await;
+        }
+        let response = next.run(request).await;
+        return edge.session_ids.seal_handshake(response).await;
     };
-    match value("sid") {
-        None if edge.state.shutdown.requested.is_cancelled() => {
-            return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response();
-        }
-        Some(sid) if value("transport") == Some("websocket") => {
-            if let Some(peer) = request.extensions().get::<Peer>() {
-                edge.transports.note_upgrade(sid, peer);
-            }
-        }
-        Some(_) | None => {}
-    }
+    let Some(sid) = edge.session_ids.open(&sealed) else {
+        return (StatusCode::BAD_REQUEST, UNKNOWN_SESSION).into_response();
+    };
+    let request = unseal(request, &sealed, sid);
     if request.method() == Method::POST {
         return match defused(request, edge.payload_bytes_max).await {
             Ok(request) => next.run(request).await,
             Err(status) => status.into_response(),
         };
     }
-    if value("transport") == Some("websocket")
-        && let Some(peer) = request.extensions().get::<Peer>()
-    {
+    if let Some(peer) = peer.filter(|_| is_websocket) {
+        if !edge.transports.note(sid, &peer) {
+            return (StatusCode::BAD_REQUEST, UNKNOWN_SESSION).into_response();
+        }
         peer.control.speaks_websocket();
     }
     next.run(request).await
+}
+
+fn unavailable() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response()
 }

@@ -4,19 +4,22 @@
 //! spawned: the closure itself runs in the socket's read loop, and queueing there keeps the order. Reports
 //! are awaited outside the task, so that many messages of one socket are in flight at once.
 
-use std::{future, sync::Arc};
+use std::{future, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
-    time::Instant,
+    sync::{
+        Semaphore,
+        mpsc::{self, error::TrySendError},
+    },
+    time::{Instant, timeout_at},
 };
 
 use super::rooms::{Member, Rooms};
 use crate::{
-    broker::Report,
+    broker::{BrokerError, Report},
     error::EventError,
     handlers::{
         heartbeat::heartbeat, join_room::join_room, leave_room::leave_room,
@@ -28,6 +31,12 @@ use crate::{
     },
     state::AppState,
 };
+
+/// A client is answered within 10 s; what cannot be decided by then is refused.
+const DECIDE_LIMIT: Duration = Duration::from_secs(9);
+
+/// The same for a message whose report does not come.
+const ANSWER_LIMIT: Duration = Duration::from_millis(9_800);
 
 /// Everything a client may ask for. Adding an event starts here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +87,8 @@ pub(super) struct Worker {
     pub(super) state: AppState,
     pub(super) rooms: Rooms,
     pub(super) member: Arc<Member>,
+    /// Places for messages whose report is awaited: who has none left waits, and its mailbox fills.
+    pub(super) in_flight: Arc<Semaphore>,
 }
 
 /// Queues every known event of `socket` from now on, at most `events_max` at a time.
@@ -146,18 +157,34 @@ impl Worker {
         let kind = event.kind;
         match kind {
             Kind::JoinRoom => {
-                let result = self.join_room(&event.payload()).await;
+                let result = self.in_time(&event, self.join_room(&event.payload())).await;
                 self.reply_plain(kind, event.ack, result);
             }
             Kind::LeaveRoom => {
-                let result = self.leave_room(&event.payload()).await.map(|()| PlainAck::SUCCESS);
-                self.reply_plain(kind, event.ack, result);
+                let result = self.in_time(&event, self.leave_room(&event.payload())).await;
+                self.reply_plain(kind, event.ack, result.map(|()| PlainAck::SUCCESS));
             }
             Kind::SendMessage => self.send_message(event).await,
             Kind::Heartbeat => {
                 heartbeat(&self.state, self.member.user.id, &self.member.id);
                 self.reply_plain(kind, event.ack, Ok(PlainAck::SUCCESS));
             }
+        }
+    }
+
+    /// The answer, if it can be given while the client still waits for it.
+    async fn in_time<T>(
+        &self,
+        event: &Event,
+        answer: impl Future<Output = Result<T, EventError>>,
+    ) -> Result<T, EventError> {
+        let deadline = event.received + DECIDE_LIMIT;
+        let requested = &self.state.shutdown.requested;
+        tokio::select! {
+            biased;
+            () = requested.cancelled() => Err(EventError::UnavailableDraining),
+            () = self.member.gone.cancelled() => Err(EventError::SocketGone),
+            answer = timeout_at(deadline, answer) => answer.unwrap_or(Err(EventError::Undecidable)),
         }
     }
 
@@ -193,9 +220,14 @@ impl Worker {
         match send_message(&self.state, self.member.user.id, draft, received).await {
             Err(error) => self.reply_message(ack, client_msg_id, received, Err(error)),
             Ok(report) => {
-                // Ends with the report, which the publisher's patience bounds.
+                let place = Arc::clone(&self.in_flight).acquire_owned().await;
+                let place = place.expect("nobody closes it");
+                // Ends with the report or the answer's deadline.
                 let answering = self.clone().answer(report, ack, client_msg_id, received);
-                self.state.shutdown.events.spawn(answering);
+                self.state.shutdown.events.spawn(async move {
+                    answering.await;
+                    drop(place);
+                });
             }
         }
     }
@@ -208,7 +240,8 @@ impl Worker {
         received: Instant,
     ) {
         let handed_over = Instant::now();
-        let result = report.await.map_err(EventError::Publish);
+        let report = timeout_at(received + ANSWER_LIMIT, report).await;
+        let result = report.unwrap_or(Err(BrokerError::TimedOut)).map_err(EventError::Publish);
         metrics::histogram!("publish_seconds").record(handed_over.elapsed());
         self.reply_message(ack, client_msg_id, received, result);
     }
@@ -264,6 +297,7 @@ fn count(kind: Kind, error: Option<&EventError>) {
     let outcome = error.map_or("accepted", EventError::code);
     metrics::counter!("events_total", "event" => kind.name(), "outcome" => outcome).increment(1);
     if let Some(error) = error {
-        tracing::debug!(event = kind.name(), outcome, "refused {}: {error}", kind.name());
+        let is_retryable = error.is_retryable();
+        tracing::debug!(event = kind.name(), outcome, is_retryable, "refused {}: {error}", kind.name());
     }
 }

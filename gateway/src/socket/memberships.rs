@@ -16,6 +16,9 @@ use crate::{
 /// Between two questions to a database that is away.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How long the closing of all sockets is spread out after a gap in the log.
+const GAP_CLOSE: Duration = Duration::from_secs(10);
+
 /// Applies membership changes. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Memberships {
@@ -65,7 +68,8 @@ pub(super) async fn run(memberships: Memberships, mut changes: Box<dyn Tail>, ed
                     kafka.partition = partition,
                     "membership changes of partition {partition} are lost: closing the sockets, so that they join anew"
                 );
-                edge.close_all(Duration::from_secs(10)).await;
+                memberships.authoriser.forget_all();
+                edge.close_all_apart(GAP_CLOSE);
             }
         }
     }

@@ -12,6 +12,7 @@ mod listen;
 mod mailbox;
 mod memberships;
 mod rooms;
+mod session_ids;
 mod transports;
 
 pub use connection::Peer;

@@ -22,13 +22,16 @@ use super::connection::{Control, Peer};
 /// How long a peer may take to read what is queued once its transport is being closed.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
+/// Connections that one session may have tried to upgrade to at a time.
+const ATTEMPTS_MAX: usize = 4;
+
 /// Socket.IO over HTTP, as a service.
 pub(super) type Service = SocketIoService<Router>;
 
 /// The TCP connections of the WebSockets of this process, by the id of their session.
 #[derive(Clone)]
 pub(super) struct Transports {
-    websockets: Arc<Mutex<HashMap<String, Weak<Control>>>>,
+    websockets: Arc<Mutex<HashMap<String, Vec<Weak<Control>>>>>,
     service: Service,
     tasks: TaskTracker,
 }
@@ -44,42 +47,48 @@ impl Transports {
         Self { websockets: Arc::default(), service, tasks }
     }
 
-    /// Notes that the session `sid` began as a WebSocket on this connection, unless it has upgraded to another.
-    pub(super) fn note_first(&self, sid: &str, peer: &Peer) {
+    /// Notes that the session `sid` began as a WebSocket on this connection, or tries to upgrade to it: an attempt may
+    /// fail and another one succeed, so all of them are kept. `false`: these are too many.
+    pub(super) fn note(&self, sid: &str, peer: &Peer) -> bool {
         let mut websockets = self.websockets.lock();
-        websockets.entry(sid.to_owned()).or_insert_with(|| Arc::downgrade(&peer.control));
-    }
-
-    /// Notes that the session `sid` is upgrading to a WebSocket on this connection.
-    pub(super) fn note_upgrade(&self, sid: &str, peer: &Peer) {
-        self.websockets.lock().insert(sid.to_owned(), Arc::downgrade(&peer.control));
+        let known = websockets.entry(sid.to_owned()).or_default();
+        known.retain(|control| control.strong_count() > 0);
+        let is_known = known.iter().any(|it| std::ptr::eq(it.as_ptr(), Arc::as_ptr(&peer.control)));
+        if !is_known && known.len() >= ATTEMPTS_MAX {
+            return false;
+        }
+        if !is_known {
+            known.push(Arc::downgrade(&peer.control));
+        }
+        true
     }
 
     /// Forgets connections that are gone.
     pub(super) fn prune(&self) {
-        self.websockets.lock().retain(|_, control| control.strong_count() > 0);
+        self.websockets.lock().retain(|_, known| known.iter().any(|it| it.strong_count() > 0));
     }
 
-    fn websocket(&self, sid: &str) -> Option<Arc<Control>> {
-        self.websockets.lock().get(sid).and_then(Weak::upgrade)
+    fn websockets(&self, sid: &str) -> Vec<Arc<Control>> {
+        self.websockets.lock().get(sid).into_iter().flatten().filter_map(Weak::upgrade).collect()
     }
 
     /// Closes the transport; what is queued is written first, for a short while.
     pub(super) fn close(&self, sid: &str) {
         self.close_polling(sid);
-        let Some(control) = self.websocket(sid) else { return };
-        control.close();
-        // Ends by itself after the grace.
-        self.tasks.spawn(async move {
-            sleep(CLOSE_GRACE).await;
-            control.kill();
-        });
+        for control in self.websockets(sid) {
+            control.close();
+            // Ends by itself after the grace.
+            self.tasks.spawn(async move {
+                sleep(CLOSE_GRACE).await;
+                control.kill();
+            });
+        }
     }
 
     /// Ends the transport at once: its peer does not take what it is sent.
     pub(super) fn kill(&self, sid: &str) {
         self.close_polling(sid);
-        if let Some(control) = self.websocket(sid) {
+        for control in self.websockets(sid) {
             control.kill();
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Client {
     wire: Wire,
     /// The session's id, from the open packet.
     pub(crate) sid: String,
+    /// `socket.id`, once connected.
+    pub(crate) socket_id: String,
     pub(crate) answers_pings: bool,
     next_ack: u64,
     /// Messages that came while an ack was waited for: they may come before the sender's ack.
@@ -66,7 +68,8 @@ impl Client {
         let mut client = Self::open(address, transport, None).await;
         client.send_packet(&format!("40{}", json!({"token": token}))).await;
         let packet = client.packet().await.unwrap();
-        assert!(packet.starts_with("40{"), "{packet}");
+        let hello: Value = serde_json::from_str(packet.strip_prefix("40").unwrap()).unwrap();
+        hello["sid"].as_str().expect(&packet).clone_into(&mut client.socket_id);
         client
     }
 
@@ -79,7 +82,7 @@ impl Client {
         let (mut stream, _) = connect_async(request).await.unwrap();
         let open = text(stream.next().await).unwrap();
         let wire = Wire::WebSocket(Box::new(stream));
-        Self { wire, sid: sid_of(&open), answers_pings: true, next_ack: 0, kept: VecDeque::new() }
+        Self::on(wire, sid_of(&open))
     }
 
     async fn open_polling(address: SocketAddr, authorization: Option<&str>) -> Self {
@@ -92,7 +95,12 @@ impl Client {
         let open = request.send().await.unwrap().text().await.unwrap();
         let sid = sid_of(&open);
         let wire = Wire::Polling { http, url: format!("{base}&sid={sid}"), waiting: Vec::new() };
-        Self { wire, sid, answers_pings: true, next_ack: 0, kept: VecDeque::new() }
+        Self::on(wire, sid)
+    }
+
+    fn on(wire: Wire, sid: String) -> Self {
+        let (socket_id, kept) = (String::new(), VecDeque::new());
+        Self { wire, sid, socket_id, answers_pings: true, next_ack: 0, kept }
     }
 
     /// Probes and upgrades a polling session to WebSocket, as the stock client does.

@@ -188,7 +188,7 @@ async fn presence_says_who_is_online_on_which_sockets() {
     .await;
     let (status, presence) = read().await;
     assert_eq!((status, &presence["online"]), (200, &json!(true)));
-    let mut sids: Vec<_> = [&phone.sid, &laptop.sid].map(|sid| json!(sid)).into();
+    let mut sids: Vec<_> = [&phone.socket_id, &laptop.socket_id].map(|sid| json!(sid)).into();
     let mut seen: Vec<_> =
         presence["sockets"].as_array().unwrap().iter().map(|s| s["socketId"].clone()).collect();
     sids.sort_by_key(ToString::to_string);

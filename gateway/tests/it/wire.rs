@@ -52,6 +52,10 @@ impl Transcript {
                 self.names.push((event[1][field].as_str().unwrap().to_owned(), name));
             }
         }
+        if let Some(hello) = packet.strip_prefix("40") {
+            let hello: Value = serde_json::from_str(hello).unwrap();
+            self.names.push((hello["sid"].as_str().unwrap().to_owned(), "SID"));
+        }
         self.note("server:", packet);
     }
 }
@@ -63,7 +67,6 @@ async fn story(transport: Transport) -> String {
     let client = Client::open(world.gateway().address(), transport, None).await;
     let id = Uuid::new_v4().to_string().to_uppercase();
     let names = vec![
-        (client.sid.clone(), "SID"),
         (alice.token.clone(), "TOKEN"),
         (alice.id.clone(), "ALICE"),
         (room.clone(), "ROOM"),
