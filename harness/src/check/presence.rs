@@ -116,6 +116,7 @@ impl Faults {
             | What::Received { .. }
             | What::Closed { .. }
             | What::GivenUp { .. }
+            | What::Called { .. }
             | What::Step { .. }
             | What::Presence { .. }
             | What::Stored { .. } => None,

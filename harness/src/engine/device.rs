@@ -183,7 +183,9 @@ async fn wait_for_ack(recorder: &Recorder, connection: ConnectionId, before: usi
         let is_over = story.connections.get(&connection).is_none_or(|it| it.closed.is_some());
         let sent = story.sent[before..]
             .iter()
-            .find(|sent| sent.connection == connection && sent.event == event);
+            .find(|sent| {
+                sent.connection == connection && sent.event == event && sent.ack_id.is_some()
+            });
         (is_over || sent.is_some_and(|sent| !sent.acks.is_empty())).then_some(())
     };
     // Without an ack in time the step that wanted it says so.

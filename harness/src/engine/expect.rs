@@ -12,7 +12,7 @@ use super::{
     world::Named,
 };
 use crate::{
-    history::{Story, shown},
+    history::{Story, What, shown},
     scenario::{Deliver, Expect, Never, Request, Spanned, Time},
     verdict::{Failure, Margin},
 };
@@ -299,7 +299,17 @@ impl Running<'_> {
         let token = self.world.site.signer.token(request.token, user);
         let token = token.as_ref().map(|token| token.as_str().map_or_else(|| token.to_string(), str::to_owned));
         let gateway = request.to.as_ref().map(|to| to.value.as_str());
+        let began = self.world.recorder.now();
         let answered = self.world.call_with(token.as_deref(), verb, path, body.as_ref(), gateway).await;
+        let (status, reply) = answered.clone().unwrap_or_default();
+        self.world.recorder.push(What::Called {
+            user: user.to_owned(),
+            gateway: gateway.map(str::to_owned),
+            call: call.clone(),
+            began,
+            status,
+            reply,
+        });
         let by = &request.by.value;
         let (status, reply) = answered.map_err(|why| about(wrong(format!("`{call}` of {by} is answered"), why), by))?;
         let named = self.named(&reply);

@@ -2,6 +2,7 @@
 //!
 //! Owns the meaning of steps. Refuses to know reports: it returns a [`Run`].
 
+mod acks;
 mod device;
 mod expect;
 mod faults;

@@ -43,6 +43,16 @@ pub enum What {
     Closed { connection: ConnectionId },
     /// A gateway ended its side of a connection whose device hears nothing any more: it has noticed.
     GivenUp { device: String, gateway: String },
+    /// A user's request over HTTP was answered; `status` 0: it was not.
+    Called {
+        user: String,
+        gateway: Option<String>,
+        call: String,
+        #[serde(serialize_with = "in_seconds")]
+        began: Duration,
+        status: u16,
+        reply: serde_json::Value,
+    },
     /// A step of the scenario began, on this line of its file.
     Step { line: u64, text: String },
     /// What was seen of a user's presence: the ids of the sockets.

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use super::{ConnectionId, Entry, History, What};
 
+/// How soon every gateway knows that somebody has left over HTTP (contract, section 2).
+const REMOVED_WITHIN: Duration = Duration::from_secs(1);
+
 /// An event that a device sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sent {
@@ -168,6 +171,9 @@ impl Story {
                     known.given_up.get_or_insert(entry.at);
                 }
             }
+            What::Called { user, call, began, status, .. } => {
+                self.called(entry.at, user, call, *began, *status);
+            }
             What::Stored { room, messages } => {
                 self.stored.insert(room.to_lowercase(), messages.clone());
             }
@@ -280,6 +286,26 @@ impl Story {
             && let Some(inside) = self.inside_now(connection, &room)
         {
             inside.left = Some(at);
+        }
+    }
+
+    /// Who has left over HTTP may hear nothing more, on any device, a second after the answer.
+    fn called(&mut self, at: Duration, user: &str, call: &str, began: Duration, status: u16) {
+        let room = call.strip_prefix("POST /rooms/").and_then(|rest| rest.strip_suffix("/leave"));
+        let Some(room) = room.filter(|_| status == 204 || status == 0 || status >= 500) else { return };
+        let theirs: BTreeSet<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, known)| known.user.eq_ignore_ascii_case(user))
+            .map(|(id, _)| *id)
+            .collect();
+        for inside in self.inside.iter_mut() {
+            if inside.left.is_none() && inside.room.eq_ignore_ascii_case(room) && theirs.contains(&inside.connection)
+            {
+                inside.leaving.get_or_insert(began);
+                // Without a good answer nobody knows whether they have left.
+                inside.left = (status == 204).then_some(at + REMOVED_WITHIN);
+            }
         }
     }
 

@@ -1,0 +1,106 @@
+//! The acks of what a step has sent: waited for, counted, compared with what is wanted.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{
+    steps::{Running, wrong},
+    talk::about,
+};
+use crate::{
+    history::{ConnectionId, Sent, Story, shown},
+    scenario::AckWanted,
+    verdict::Failure,
+};
+
+impl Running<'_> {
+    /// Waits for the acks of events that were sent after `before`; the longest time that one took.
+    pub(super) async fn acks(
+        &self,
+        name: &str,
+        event: &str,
+        before: usize,
+        payloads: &[Value],
+        wanted: &AckWanted,
+        limit: Duration,
+    ) -> Result<Duration, Failure> {
+        if *wanted == AckWanted::None {
+            return Ok(Duration::ZERO);
+        }
+        let recorder = &self.world.recorder;
+        let connection = recorder.look(|story| story.connection_of(name).map(|(id, _)| id));
+        let is_ours = |sent: &&Sent| {
+            Some(sent.connection) == connection
+                && sent.event == event
+                && payloads.contains(&sent.payload)
+        };
+        let answered = |story: &Story| {
+            let ours = story.sent[before..].iter().filter(is_ours).take(payloads.len());
+            let (count, open) = ours.fold((0, 0), |(count, open), sent| {
+                (count + 1, open + usize::from(sent.acks.is_empty()))
+            });
+            let is_over = is_closed(story, connection);
+            (count == payloads.len() && open == 0 || is_over).then_some(())
+        };
+        recorder.until(Instant::now() + limit, answered).await;
+        let mut longest = Duration::ZERO;
+        let sent: Vec<Sent> = recorder.look(|story| {
+            story.sent[before..].iter().filter(is_ours).take(payloads.len()).cloned().collect()
+        });
+        for sent in &sent {
+            let wants = expected_ack(wanted, sent);
+            match sent.acks.first() {
+                Some((at, ack)) => {
+                    longest = longest.max(at.saturating_sub(sent.at));
+                    if wants.as_ref().is_some_and(|wants| wants != ack) {
+                        let wants = wants.unwrap_or_default();
+                        let expected = format!("`{event}` of {name} is answered {wants}");
+                        return Err(about(wrong(expected, format!("{ack}")), name));
+                    }
+                }
+                // A connection that was broken on purpose takes its acks with it.
+                None if *wanted == AckWanted::Any && recorder.look(|it| is_closed(it, connection)) => {}
+                None => {
+                    let expected = format!("`{event}` of {name} is acknowledged within {}", shown(limit));
+                    return Err(about(wrong(expected, self.no_ack(name)), name));
+                }
+            }
+        }
+        if sent.len() < payloads.len() && *wanted != AckWanted::Any {
+            let expected = format!("{name} sends {} times `{event}`", payloads.len());
+            return Err(about(wrong(expected, format!("{} were sent", sent.len())), name));
+        }
+        Ok(longest)
+    }
+
+    fn no_ack(&self, name: &str) -> String {
+        let ended = self.world.recorder.look(|story| story.connection_of(name)?.1.ended());
+        match ended {
+            Some(at) => format!("no ack; its connection ended at {}", shown(at)),
+            None => "no ack".to_owned(),
+        }
+    }
+}
+
+fn is_closed(story: &Story, connection: Option<ConnectionId>) -> bool {
+    let known = connection.and_then(|id| story.connections.get(&id));
+    known.is_none_or(|known| known.ended().is_some())
+}
+
+/// The ack that is wanted, literally; `None`: any.
+fn expected_ack(wanted: &AckWanted, sent: &Sent) -> Option<Value> {
+    let is_message = sent.event == "sendMessage";
+    let id = sent.payload["clientMsgId"].as_str().unwrap_or_default();
+    match wanted {
+        AckWanted::Any | AckWanted::None => None,
+        AckWanted::Accepted => Some(json!({"clientMsgId": id, "status": "ACCEPTED"})),
+        AckWanted::Success => Some(json!({"success": true})),
+        AckWanted::Truncated => Some(json!({"success": true, "truncated": true})),
+        AckWanted::Error(error) if is_message => {
+            Some(json!({"clientMsgId": id, "status": "FAILED", "error": error}))
+        }
+        AckWanted::Error(error) => Some(json!({"success": false, "error": error})),
+    }
+}
