@@ -78,6 +78,8 @@ pub struct Failure {
     pub step: String,
     pub expected: String,
     pub seen: String,
+    /// How much time it had.
+    pub limit: Option<Duration>,
     /// When it became true after all, counted from the end of its time.
     pub late: Option<Duration>,
     /// Devices, processes and messages that it is about, by name.

@@ -202,7 +202,9 @@ impl Persistor {
                 None
             }
             Err(_) => {
-                tracing::warn!("took partition {partition} over without its position: the database is slow");
+                tracing::warn!(
+                    "took partition {partition} over without its position: the database is slow"
+                );
                 None
             }
         }

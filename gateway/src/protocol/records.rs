@@ -16,7 +16,9 @@ pub enum RecordError {
     #[error("the record has no value")]
     NoValue,
     /// Says where, not what: the library's own text quotes the value.
-    #[error("the value is not the JSON object of this topic: {category:?} error at column {column} of line {line}")]
+    #[error(
+        "the value is not the JSON object of this topic: {category:?} error at column {column} of line {line}"
+    )]
     Json { category: serde_json::error::Category, line: usize, column: usize },
     #[error("`{field}`: {source}")]
     Id { field: &'static str, source: IdError },

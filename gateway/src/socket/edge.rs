@@ -240,7 +240,8 @@ async fn defused(request: Request, bytes_max: usize) -> Result<Request, StatusCo
 /// which clients try again; requests of a session must know its sealed id; the connection it upgrades to is noted.
 async fn guard(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let query = request.uri().query().unwrap_or_default();
-    let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let value =
+        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let is_websocket = value("transport") == Some("websocket");
     let peer = request.extensions().get::<Peer>().cloned();
     let Some(sealed) = value("sid").map(str::to_owned) else {

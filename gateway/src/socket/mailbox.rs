@@ -298,6 +298,12 @@ fn count(kind: Kind, error: Option<&EventError>) {
     metrics::counter!("events_total", "event" => kind.name(), "outcome" => outcome).increment(1);
     if let Some(error) = error {
         let is_retryable = error.is_retryable();
-        tracing::debug!(event = kind.name(), outcome, is_retryable, "refused {}: {error}", kind.name());
+        tracing::debug!(
+            event = kind.name(),
+            outcome,
+            is_retryable,
+            "refused {}: {error}",
+            kind.name()
+        );
     }
 }

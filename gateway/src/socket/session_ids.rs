@@ -67,7 +67,8 @@ impl SessionIds {
 
 /// The request with `sid` in place of the sealed id.
 pub(super) fn unseal(mut request: Request, sealed: &str, sid: &str) -> Request {
-    let uri = request.uri().to_string().replacen(&format!("sid={sealed}"), &format!("sid={sid}"), 1);
+    let uri =
+        request.uri().to_string().replacen(&format!("sid={sealed}"), &format!("sid={sid}"), 1);
     if let Ok(uri) = uri.parse::<Uri>() {
         *request.uri_mut() = uri;
     }

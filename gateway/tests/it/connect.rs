@@ -93,8 +93,7 @@ async fn who_knows_a_public_socket_id_cannot_take_its_session_over() {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let sealed = phone.sid.replace(|c: char| c.is_ascii_digit(), "0");
     for sid in [&phone.socket_id, &sealed, &format!("{}.", phone.socket_id)] {
-        let url =
-            world.gateway().url(&format!("/socket.io/?EIO=4&transport=polling&sid={sid}"));
+        let url = world.gateway().url(&format!("/socket.io/?EIO=4&transport=polling&sid={sid}"));
         assert_eq!(http.get(&url).send().await.unwrap().status(), 400, "{sid}");
         assert_eq!(http.post(&url).body("1").send().await.unwrap().status(), 400, "{sid}");
         let address = world.gateway().address();

@@ -52,7 +52,8 @@ fn listed_too_long(
         let ended = owner.ended()?;
         let is_broken = faults.touch(&owner.device, Duration::ZERO, seen.at)
             || faults.touch_presence(Duration::ZERO, seen.at);
-        let longest = if is_broken { times.ttl.max(times.lease).max(times.ping) + SOON } else { SOON };
+        let longest =
+            if is_broken { times.ttl.max(times.lease).max(times.ping) + SOON } else { SOON };
         let gone_for = seen.at.saturating_sub(ended.max(faults.last_mended(seen.at)));
         (gone_for > longest).then(|| {
             let text = format!(

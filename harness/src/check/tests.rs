@@ -357,7 +357,8 @@ fn a_finding_speaks_of_names() {
     for Entry { at, what } in entries {
         history.push(at, what);
     }
-    let texts: Vec<_> = check(&history, &[], TIMES).into_iter().map(|finding| finding.text).collect();
+    let texts: Vec<_> =
+        check(&history, &[], TIMES).into_iter().map(|finding| finding.text).collect();
     let expect =
         "bob.phone was in `general` since 0.01 s and never heard `hi`, sent at 0.01 s and accepted";
     assert_eq!(texts, [expect]);

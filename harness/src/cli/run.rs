@@ -21,6 +21,7 @@ use crate::{
     deploy::{Servers, Signer},
     report,
     runner::{self, Event, Fixture, Options, Running, Selection, Target, find},
+    scenario::Client,
     stack::StackName,
     verdict::{Run as ScenarioRun, Verdict},
 };
@@ -65,6 +66,9 @@ pub(super) struct Run {
     /// On embedded backends, one process a scenario, without any server.
     #[arg(long, conflicts_with = "url")]
     embedded: bool,
+    /// Every device uses this client library, whatever its scenario says.
+    #[arg(long, value_enum)]
+    client: Option<Client>,
     /// The gateway's program; the one beside this program without.
     #[arg(long, value_name = "FILE")]
     gateway: Option<PathBuf>,
@@ -99,8 +103,11 @@ impl Run {
             return Ok(WRONG_FILE);
         }
         let selection = Selection { tags: self.tag.clone(), filter: self.filter.clone() };
-        let fixtures: Vec<Fixture> =
-            found.fixtures.into_iter().filter(|fixture| selection.takes(fixture)).collect();
+        let mut fixtures = found.fixtures;
+        fixtures.retain(|fixture| selection.takes(fixture));
+        if let Some(client) = self.client {
+            fixtures.iter_mut().for_each(|fixture| fixture.scenario.use_client(client));
+        }
         if fixtures.is_empty() {
             note("no scenario matches");
             return Ok(NOTHING_MATCHED);
@@ -146,7 +153,8 @@ impl Run {
             return Ok(Target::Real(Servers::up(name, note).await?));
         }
         let secret = self.jwt_secret.clone();
-        let secret = secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
+        let secret =
+            secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
         let gateways = self.url.iter().map(|url| address(url)).collect::<Result<_, _>>()?;
         Ok(Target::Running(Running {
             gateways,
@@ -160,7 +168,9 @@ impl Run {
     fn options(&self, target: Target, directory: &Path) -> anyhow::Result<Options> {
         let program = match &self.gateway {
             Some(program) => program.clone(),
-            None => std::env::current_exe().context("finding the gateway")?.with_file_name("gateway"),
+            None => {
+                std::env::current_exe().context("finding the gateway")?.with_file_name("gateway")
+            }
         };
         if !matches!(target, Target::Running(_)) && !program.is_file() {
             let help = "build it with `cargo build -p gateway`, or name it with `--gateway`";
@@ -181,7 +191,11 @@ impl Run {
     }
 
     /// Runs them, a line for each as it ends.
-    async fn watch(&self, fixtures: &[Fixture], options: &Options) -> anyhow::Result<Vec<ScenarioRun>> {
+    async fn watch(
+        &self,
+        fixtures: &[Fixture],
+        options: &Options,
+    ) -> anyhow::Result<Vec<ScenarioRun>> {
         fs::create_dir_all(&self.output)
             .with_context(|| format!("making `{}`", self.output.display()))?;
         let progress = Progress::new(fixtures.len() * options.repeat);

@@ -60,7 +60,8 @@ impl Process {
         payload: &Value,
         wants_ack: bool,
     ) -> Result<(), ClientError> {
-        self.tell(&json!({"do": "emit", "event": event, "payload": payload, "ack": wants_ack})).await
+        self.tell(&json!({"do": "emit", "event": event, "payload": payload, "ack": wants_ack}))
+            .await
     }
 
     pub(super) async fn disconnect(mut self) {

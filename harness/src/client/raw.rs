@@ -102,8 +102,7 @@ fn refused(error: impl std::fmt::Display) -> ClientError {
 
 async fn websocket(options: &Options, session: Option<&str>) -> Result<Stream, ClientError> {
     let session = session.map(|id| format!("&sid={id}")).unwrap_or_default();
-    let url =
-        format!("ws://{}/socket.io/?EIO=4&transport=websocket{session}", options.address);
+    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket{session}", options.address);
     let mut request = url.into_client_request().map_err(refused)?;
     if let Some(value) = &options.authorization {
         let value = HeaderValue::from_str(value).map_err(refused)?;
@@ -177,7 +176,8 @@ impl Poller {
         let first = open.split(SEPARATOR).next().and_then(|packet| packet.strip_prefix('0'));
         let open: Option<Value> = first.and_then(|json| serde_json::from_str(json).ok());
         let session = open.and_then(|open| open["sid"].as_str().map(str::to_owned));
-        let session = session.ok_or_else(|| refused(format!("the handshake was answered {status}")))?;
+        let session =
+            session.ok_or_else(|| refused(format!("the handshake was answered {status}")))?;
         Ok(Self { http, url: format!("{base}&sid={session}"), session })
     }
 

@@ -21,7 +21,9 @@ use crate::stack::StackError;
 /// Why something could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
-    #[error("starting `{program}`: {source}; build it with `cargo build -p gateway`, or name it with `--gateway`")]
+    #[error(
+        "starting `{program}`: {source}; build it with `cargo build -p gateway`, or name it with `--gateway`"
+    )]
     NoProgram { program: PathBuf, source: std::io::Error },
     #[error("`{name}` was not ready in {seconds} s; its log ends:\n{log}")]
     NotReady { name: String, seconds: u64, log: String },

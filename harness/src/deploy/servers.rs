@@ -17,7 +17,10 @@ pub struct Servers {
 
 impl Servers {
     /// Starts a stack, or uses the one that is up under this name.
-    pub async fn up(name: StackName, progress: impl Fn(&str) + Send + Sync) -> Result<Self, DeployError> {
+    pub async fn up(
+        name: StackName,
+        progress: impl Fn(&str) + Send + Sync,
+    ) -> Result<Self, DeployError> {
         let stack = Stack::named(name);
         let statuses = stack.up(&Service::ALL, &progress).await?;
         let setting = |service| {

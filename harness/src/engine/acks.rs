@@ -61,9 +61,11 @@ impl Running<'_> {
                     }
                 }
                 // A connection that was broken on purpose takes its acks with it.
-                None if *wanted == AckWanted::Any && recorder.look(|it| is_closed(it, connection)) => {}
+                None if *wanted == AckWanted::Any
+                    && recorder.look(|it| is_closed(it, connection)) => {}
                 None => {
-                    let expected = format!("`{event}` of {name} is acknowledged within {}", shown(limit));
+                    let expected =
+                        format!("`{event}` of {name} is acknowledged within {}", shown(limit));
                     return Err(about(wrong(expected, self.no_ack(name)), name));
                 }
             }

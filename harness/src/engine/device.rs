@@ -94,9 +94,8 @@ impl Device {
         let mut device = device.lock().await;
         let name = device.name.clone();
         let client = device.client.as_mut().ok_or(ClientError::Gone)?;
-        let (before, connection) = recorder.look(|story| {
-            (story.sent.len(), story.connection_of(&name).map(|(id, _)| id))
-        });
+        let (before, connection) =
+            recorder.look(|story| (story.sent.len(), story.connection_of(&name).map(|(id, _)| id)));
         client.emit(event, payload, wants_ack).await?;
         if wants_ack && !client.keeps_acks_apart() {
             drop(device);
@@ -149,7 +148,11 @@ impl Device {
     }
 
     /// Sends `heartbeat` by itself from now on, until it is disconnected.
-    pub(super) fn beat(device: &Arc<Mutex<Self>>, recorder: &Arc<Recorder>, every: Duration) -> JoinHandle<()> {
+    pub(super) fn beat(
+        device: &Arc<Mutex<Self>>,
+        recorder: &Arc<Recorder>,
+        every: Duration,
+    ) -> JoinHandle<()> {
         let (device, recorder) = (Arc::downgrade(device), Arc::clone(recorder));
         // Ends with the device's connection, or with the device.
         tokio::spawn(async move {
@@ -181,11 +184,9 @@ async fn wait_for_ack(recorder: &Recorder, connection: ConnectionId, before: usi
     let deadline = Instant::now() + ACK_LIMIT;
     let answered = |story: &crate::history::Story| {
         let is_over = story.connections.get(&connection).is_none_or(|it| it.closed.is_some());
-        let sent = story.sent[before..]
-            .iter()
-            .find(|sent| {
-                sent.connection == connection && sent.event == event && sent.ack_id.is_some()
-            });
+        let sent = story.sent[before..].iter().find(|sent| {
+            sent.connection == connection && sent.event == event && sent.ack_id.is_some()
+        });
         (is_over || sent.is_some_and(|sent| !sent.acks.is_empty())).then_some(())
     };
     // Without an ack in time the step that wanted it says so.

@@ -38,7 +38,8 @@ impl Running<'_> {
         let expected = self.in_words(expect);
         let names = [&expect.presence, &expect.history, &expect.stored];
         let names = names.into_iter().flatten().map(|name| name.value.clone());
-        let with = |failure: Failure| names.clone().fold(failure, |failure, name| about(failure, &name));
+        let with =
+            |failure: Failure| names.clone().fold(failure, |failure, name| about(failure, &name));
         let look = async || self.look(expect).await;
         match (&expect.within, &expect.lasting) {
             (Some(within), _) => self.becomes(&expected, within, look).await.map_err(with),
@@ -67,12 +68,15 @@ impl Running<'_> {
                 (true, true) => {
                     let expected = format!("{expected} within {}", shown(limit));
                     let mut failure = wrong(expected, last.unwrap_or(seen));
+                    failure.limit = Some(limit);
                     failure.late = Some(used.saturating_sub(limit));
                     return Err(failure);
                 }
                 (false, true) if used > limit + LATE_LIMIT.min(limit) => {
                     let expected = format!("{expected} within {}", shown(limit));
-                    return Err(wrong(expected, seen));
+                    let mut failure = wrong(expected, seen);
+                    failure.limit = Some(limit);
+                    return Err(failure);
                 }
                 (false, _) => last = Some(seen),
             }
@@ -113,9 +117,12 @@ impl Running<'_> {
             words.push(format!("Redis's `{}`", key.value));
             words.extend(expect.exists.map(|it| if it { "exists" } else { "is gone" }.to_owned()));
             words.extend(expect.fields.map(|count| format!("has {count} fields")));
-            words.extend(expect.ttl.as_ref().map(|ttl| {
-                format!("has a TTL of at most {}", shown(self.world.length(ttl)))
-            }));
+            words.extend(
+                expect
+                    .ttl
+                    .as_ref()
+                    .map(|ttl| format!("has a TTL of at most {}", shown(self.world.length(ttl)))),
+            );
         }
         for (what, name) in [
             ("the history of", &expect.history),
@@ -134,19 +141,25 @@ impl Running<'_> {
 
     async fn look(&self, expect: &Expect) -> Look {
         let looked = match expect {
-            Expect { presence: Some(actor), .. } => self.look_at_presence(&actor.value, expect).await,
+            Expect { presence: Some(actor), .. } => {
+                self.look_at_presence(&actor.value, expect).await
+            }
             Expect { redis: Some(key), .. } => self.look_at_redis(&key.value, expect).await,
             Expect { history: Some(room), .. } => match self.world.room(&room.value) {
-                Ok(room) => observe::history_ids(self.world, &room).await.and_then(|ids| self.compare(&ids, expect)),
+                Ok(room) => observe::history_ids(self.world, &room)
+                    .await
+                    .and_then(|ids| self.compare(&ids, expect)),
                 Err(why) => Err(why),
             },
             Expect { stored: Some(room), .. } => match self.world.room(&room.value) {
-                Ok(room) => observe::stored_ids(self.world, &room).await.and_then(|ids| self.compare(&ids, expect)),
+                Ok(room) => observe::stored_ids(self.world, &room)
+                    .await
+                    .and_then(|ids| self.compare(&ids, expect)),
                 Err(why) => Err(why),
             },
-            Expect { topic: Some(topic), .. } => {
-                observe::record_ids(self.world, &topic.value).await.and_then(|ids| self.compare(&ids, expect))
-            }
+            Expect { topic: Some(topic), .. } => observe::record_ids(self.world, &topic.value)
+                .await
+                .and_then(|ids| self.compare(&ids, expect)),
             _ => Err("nothing to look at".to_owned()),
         };
         looked.unwrap_or_else(|seen| Look { is_true: false, seen })
@@ -203,17 +216,19 @@ impl Running<'_> {
         let devices = self.world.who(&deliver.to.value);
         let began = Instant::now();
         let all_heard = |story: &Story| {
-            let is_short = devices.iter().any(|device| {
-                named.iter().any(|message| heard(story, device, message) < times)
-            });
+            let is_short = devices
+                .iter()
+                .any(|device| named.iter().any(|message| heard(story, device, message) < times));
             (!is_short).then_some(())
         };
         let recorder = &self.world.recorder;
         let in_time = recorder.until(began + limit, all_heard).await;
         let used = began.elapsed();
-        if in_time.is_none() && used < limit + LATE_LIMIT {
+        if in_time.is_none() {
+            let mut failure = self.not_delivered(deliver, times, limit);
             let late = recorder.until(began + limit + LATE_LIMIT.min(limit), all_heard).await;
-            return Err(self.not_delivered(deliver, times, limit, late.map(|()| began.elapsed() - limit)));
+            failure.late = late.map(|()| began.elapsed().saturating_sub(limit));
+            return Err(failure);
         }
         let too_often = recorder.look(|story| {
             devices.iter().find_map(|device| {
@@ -229,13 +244,7 @@ impl Running<'_> {
         Ok(deliver.within.as_ref().map(|_| Margin { used, limit }))
     }
 
-    fn not_delivered(
-        &self,
-        deliver: &Deliver,
-        times: usize,
-        limit: Duration,
-        late: Option<Duration>,
-    ) -> Failure {
+    fn not_delivered(&self, deliver: &Deliver, times: usize, limit: Duration) -> Failure {
         let message = &deliver.message.value;
         let named = self.world.messages(message).unwrap_or_default();
         let devices = self.world.who(&deliver.to.value);
@@ -251,9 +260,10 @@ impl Running<'_> {
             }
             (missing, seen)
         });
-        let expected = format!("`{message}` reaches {} within {}", devices.join(", "), shown(limit));
+        let expected =
+            format!("`{message}` reaches {} within {}", devices.join(", "), shown(limit));
         let mut failure = wrong(expected, seen.join("; "));
-        failure.late = late;
+        failure.limit = Some(limit);
         missing.iter().chain([message]).fold(failure, |failure, name| about(failure, name))
     }
 
@@ -264,7 +274,10 @@ impl Running<'_> {
         let devices = self.world.who(&never.to.value);
         let message = &never.message.value;
         let anybody = |story: &Story| {
-            devices.iter().find(|device| named.iter().any(|it| heard(story, device, it) > 0)).cloned()
+            devices
+                .iter()
+                .find(|device| named.iter().any(|it| heard(story, device, it) > 0))
+                .cloned()
         };
         let deadline = Instant::now() + limit;
         if let Some(device) = self.world.recorder.until(deadline, anybody).await {
@@ -273,16 +286,22 @@ impl Running<'_> {
         }
         let is_known = self.world.recorder.look(|story| {
             let is_it = |id: &str, known: &Named| known.client_msg_id == id;
-            let was_heard =
-                story.deliveries.iter().any(|it| named.iter().any(|known| is_it(&it.id("clientMsgId"), known)));
+            let was_heard = story
+                .deliveries
+                .iter()
+                .any(|it| named.iter().any(|known| is_it(&it.id("clientMsgId"), known)));
             let was_answered = story.sent.iter().any(|sent| {
                 !sent.acks.is_empty()
-                    && sent.id("clientMsgId").is_some_and(|id| named.iter().any(|known| is_it(&id, known)))
+                    && sent
+                        .id("clientMsgId")
+                        .is_some_and(|id| named.iter().any(|known| is_it(&id, known)))
             });
             was_heard || was_answered
         });
         if !is_known {
-            self.is_vacuous(format!("`{message}` was never answered, so that nobody heard it says nothing"));
+            self.is_vacuous(format!(
+                "`{message}` was never answered, so that nobody heard it says nothing"
+            ));
         }
         Ok(None)
     }
@@ -292,15 +311,20 @@ impl Running<'_> {
         let call = fill(&request.call.value)?;
         let (verb, path) = call.split_once(' ').unwrap_or(("GET", &call));
         let body = match &request.body {
-            Some(body) => Some(self.world.fill_json(&body.value, "").map_err(|why| wrong("a body", why))?),
+            Some(body) => {
+                Some(self.world.fill_json(&body.value, "").map_err(|why| wrong("a body", why))?)
+            }
             None => None,
         };
         let user = self.world.user(&request.by.value).map_err(|why| wrong("an actor", why))?;
         let token = self.world.site.signer.token(request.token, user);
-        let token = token.as_ref().map(|token| token.as_str().map_or_else(|| token.to_string(), str::to_owned));
+        let token = token
+            .as_ref()
+            .map(|token| token.as_str().map_or_else(|| token.to_string(), str::to_owned));
         let gateway = request.to.as_ref().map(|to| to.value.as_str());
         let began = self.world.recorder.now();
-        let answered = self.world.call_with(token.as_deref(), verb, path, body.as_ref(), gateway).await;
+        let answered =
+            self.world.call_with(token.as_deref(), verb, path, body.as_ref(), gateway).await;
         let (status, reply) = answered.clone().unwrap_or_default();
         self.world.recorder.push(What::Called {
             user: user.to_owned(),
@@ -311,7 +335,8 @@ impl Running<'_> {
             reply,
         });
         let by = &request.by.value;
-        let (status, reply) = answered.map_err(|why| about(wrong(format!("`{call}` of {by} is answered"), why), by))?;
+        let (status, reply) = answered
+            .map_err(|why| about(wrong(format!("`{call}` of {by} is answered"), why), by))?;
         let named = self.named(&reply);
         if let Some(wanted) = &request.status {
             self.judge();
@@ -325,17 +350,19 @@ impl Running<'_> {
         }
         if let Some(wanted) = &request.reply {
             self.judge();
-            let wanted = self.world.fill_json(&wanted.value, "").map_err(|why| wrong("a reply", why))?;
+            let wanted =
+                self.world.fill_json(&wanted.value, "").map_err(|why| wrong("a reply", why))?;
             if !contains(&reply, &wanted) {
                 let expected = format!("the reply to `{call}` of {by} has {}", self.named(&wanted));
                 return Err(about(wrong(expected, named), by));
             }
         }
         for (name, pointer) in &request.capture {
-            let value = pointer.value.split('.').fold(&reply, |value, part| match part.parse::<usize>() {
-                Ok(index) if value.is_array() => &value[index],
-                _ => &value[part],
-            });
+            let value =
+                pointer.value.split('.').fold(&reply, |value, part| match part.parse::<usize>() {
+                    Ok(index) if value.is_array() => &value[index],
+                    _ => &value[part],
+                });
             let Some(value) = value.as_str() else {
                 let expected = format!("the reply to `{call}` has a text at `{}`", pointer.value);
                 return Err(about(wrong(expected, named), by));
@@ -369,7 +396,8 @@ fn contains(seen: &Value, wanted: &Value) -> bool {
             .iter()
             .all(|(name, wanted)| seen.get(name).is_some_and(|seen| contains(seen, wanted))),
         (Value::Array(seen), Value::Array(wanted)) => {
-            seen.len() == wanted.len() && seen.iter().zip(wanted).all(|(seen, wanted)| contains(seen, wanted))
+            seen.len() == wanted.len()
+                && seen.iter().zip(wanted).all(|(seen, wanted)| contains(seen, wanted))
         }
         _ => seen == wanted,
     }

@@ -106,12 +106,16 @@ impl Running<'_> {
         act: impl AsyncFnOnce(&Deployment) -> Result<(), crate::deploy::DeployError>,
     ) -> StepResult {
         let deployment = self.deployment(what)?;
-        act(deployment).await.map_err(|error| wrong(format!("`{what}` obeys"), error.to_string()))?;
+        act(deployment)
+            .await
+            .map_err(|error| wrong(format!("`{what}` obeys"), error.to_string()))?;
         Ok(None)
     }
 
     fn deployment(&self, what: &str) -> Result<&Deployment, Failure> {
         let deployment = self.world.site.deployment.as_deref();
-        deployment.ok_or_else(|| wrong(format!("`{what}` can be broken"), "it is not run by this harness"))
+        deployment.ok_or_else(|| {
+            wrong(format!("`{what}` can be broken"), "it is not run by this harness")
+        })
     }
 }

@@ -95,12 +95,18 @@ pub async fn redis_dump(url: &str) -> Result<Value, String> {
                 .await
                 .map_err(failed)?;
             let value = if kind == "hash" {
-                let fields: std::collections::BTreeMap<String, String> =
-                    redis::cmd("HGETALL").arg(&key).query_async(&mut connection).await.map_err(failed)?;
+                let fields: std::collections::BTreeMap<String, String> = redis::cmd("HGETALL")
+                    .arg(&key)
+                    .query_async(&mut connection)
+                    .await
+                    .map_err(failed)?;
                 serde_json::json!(fields)
             } else {
-                let text: Option<String> =
-                    redis::cmd("GET").arg(&key).query_async(&mut connection).await.map_err(failed)?;
+                let text: Option<String> = redis::cmd("GET")
+                    .arg(&key)
+                    .query_async(&mut connection)
+                    .await
+                    .map_err(failed)?;
                 serde_json::json!(text)
             };
             dump.insert(key, serde_json::json!({"ttl_ms": ttl, "value": value}));

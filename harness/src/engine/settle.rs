@@ -58,7 +58,9 @@ async fn mend(world: &World) -> Result<(), EngineError> {
 async fn stored(world: &World, room: &str, deadline: Instant) -> Option<Vec<Value>> {
     let accepted = |story: &Story| -> BTreeSet<String> {
         let sent = story.sent.iter().filter(|sent| {
-            sent.event == "sendMessage" && sent.is_accepted() && sent.id("roomId").as_deref() == Some(room)
+            sent.event == "sendMessage"
+                && sent.is_accepted()
+                && sent.id("roomId").as_deref() == Some(room)
         });
         sent.filter_map(|sent| sent.id("clientMsgId")).collect()
     };
@@ -89,7 +91,8 @@ pub(super) async fn history(world: &World, room: &str) -> Option<Vec<Value>> {
             let after = all.last().and_then(|message| message["messageId"].as_str());
             let after = after.unwrap_or("00000000-0000-7000-8000-000000000000");
             let path = format!("/rooms/{room}/messages?limit={PAGE_MESSAGES}&after={after}");
-            let Ok((200, Value::Array(page))) = world.call(user, "GET", &path, None, None).await else {
+            let Ok((200, Value::Array(page))) = world.call(user, "GET", &path, None, None).await
+            else {
                 break;
             };
             let is_last = page.len() < PAGE_MESSAGES;

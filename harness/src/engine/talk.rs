@@ -14,7 +14,9 @@ use super::{
 use crate::{
     client::ClientError,
     history::{Story, shown},
-    scenario::{AckWanted, Connect, Join, Raw, Send, Spanned, Time, Token, TokenPlace, Wait, WaitFor, Who},
+    scenario::{
+        AckWanted, Connect, Join, Raw, Send, Spanned, Time, Token, TokenPlace, Wait, WaitFor, Who,
+    },
     verdict::{Failure, Margin},
 };
 
@@ -38,7 +40,12 @@ impl Running<'_> {
         Ok(None)
     }
 
-    async fn connect_one(&self, name: &str, connect: &Connect, is_let_in: bool) -> Result<(), Failure> {
+    async fn connect_one(
+        &self,
+        name: &str,
+        connect: &Connect,
+        is_let_in: bool,
+    ) -> Result<(), Failure> {
         let recorder = &self.world.recorder;
         let shared = &self.world.devices[name];
         let mut device = shared.lock().await;
@@ -66,8 +73,9 @@ impl Running<'_> {
             (Some(id) > before).then(|| known.clone())
         };
         if is_let_in {
-            let welcomed =
-                |story: &Story| newest(story).filter(|it| it.welcomed.is_some() || it.closed.is_some());
+            let welcomed = |story: &Story| {
+                newest(story).filter(|it| it.welcomed.is_some() || it.closed.is_some())
+            };
             let seen = recorder.until(Instant::now() + CONNECT_LIMIT, welcomed).await;
             return match seen {
                 Some(known) if known.is_connected() => {
@@ -104,8 +112,10 @@ impl Running<'_> {
 
     pub(super) async fn disconnect(&self, who: &Who) -> StepResult {
         let names = self.world.who(who);
-        join_all(names.iter().map(async |name| self.world.devices[name].lock().await.disconnect().await))
-            .await;
+        join_all(
+            names.iter().map(async |name| self.world.devices[name].lock().await.disconnect().await),
+        )
+        .await;
         Ok(None)
     }
 
@@ -207,7 +217,8 @@ impl Running<'_> {
             self.world.name_messages(&name.value, named);
         }
         let before = self.world.recorder.look(|story| story.sent.len());
-        let mut pace = rate.as_ref().map(|rate| interval(Duration::from_secs(1) / rate.value.max(1)));
+        let mut pace =
+            rate.as_ref().map(|rate| interval(Duration::from_secs(1) / rate.value.max(1)));
         for payload in &payloads {
             if let Some(pace) = &mut pace {
                 pace.tick().await;
@@ -255,7 +266,9 @@ impl Running<'_> {
             return Err(wrong("a device", format!("there is no `{name}`")));
         };
         let sent = device.lock().await.frame(&frame).await;
-        sent.map_err(|error| about(wrong(format!("{name} sends a frame"), self.why_not(name, &error)), name))?;
+        sent.map_err(|error| {
+            about(wrong(format!("{name} sends a frame"), self.why_not(name, &error)), name)
+        })?;
         Ok(None)
     }
 
@@ -283,7 +296,10 @@ impl Running<'_> {
                     WaitFor::Disconnected => ("is disconnected", "it is connected"),
                     WaitFor::Answered => ("has an ack for everything", "one is missing"),
                 };
-                return Err(about(wrong(format!("{name} {word} within {}", shown(limit)), seen), &name));
+                return Err(about(
+                    wrong(format!("{name} {word} within {}", shown(limit)), seen),
+                    &name,
+                ));
             }
         }
         Ok(Some(Margin { used: began.elapsed(), limit }))

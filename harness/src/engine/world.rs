@@ -66,9 +66,8 @@ impl World {
             for (name, device) in &described.value {
                 let number = device.value.gateway.trim_start_matches("gw").parse::<usize>().ok();
                 let address = number.and_then(|n| site.gateways.get(n.checked_sub(1)?));
-                let address = *address.ok_or_else(|| {
-                    EngineError::NoGateway(device.value.gateway.clone())
-                })?;
+                let address =
+                    *address.ok_or_else(|| EngineError::NoGateway(device.value.gateway.clone()))?;
                 let name = format!("{actor}.{name}");
                 let device = Device::new(&name, &user, &device.value, address);
                 devices.insert(name, Arc::new(tokio::sync::Mutex::new(device)));
@@ -81,7 +80,11 @@ impl World {
             site,
             recorder,
             times: times_of(&scenario.stack),
-            heartbeat: scenario.stack.heartbeat.as_ref().map(|_| times_of(&scenario.stack).heartbeat),
+            heartbeat: scenario
+                .stack
+                .heartbeat
+                .as_ref()
+                .map(|_| times_of(&scenario.stack).heartbeat),
             devices,
             http: reqwest::Client::builder()
                 .no_proxy()
@@ -163,7 +166,8 @@ impl World {
         gateway: Option<&str>,
     ) -> Result<(u16, Value), String> {
         let address = self.gateway(gateway).ok_or("no gateway runs")?;
-        let verb = reqwest::Method::from_bytes(verb.as_bytes()).map_err(|error| error.to_string())?;
+        let verb =
+            reqwest::Method::from_bytes(verb.as_bytes()).map_err(|error| error.to_string())?;
         let mut request = self.http.request(verb, format!("http://{address}{path}"));
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -250,7 +254,9 @@ impl World {
         match (sent, part) {
             (Some(sent), "") => sent.payload["clientMsgId"].as_str().map(str::to_owned),
             (Some(sent), "id") => self.message_id(&sent),
-            (None, "socket") => self.recorder.look(|story| story.connection_of(message)?.1.socket.clone()),
+            (None, "socket") => {
+                self.recorder.look(|story| story.connection_of(message)?.1.socket.clone())
+            }
             _ => None,
         }
     }

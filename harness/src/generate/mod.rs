@@ -45,7 +45,8 @@ impl Source {
         match generator {
             Generator::ChatText => json!(self.chat_text()),
             Generator::Payload => {
-                let mut payload = json!({"roomId": room, "clientMsgId": id, "content": self.chat_text()});
+                let mut payload =
+                    json!({"roomId": room, "clientMsgId": id, "content": self.chat_text()});
                 let extra = self.draw(&extra());
                 if let (Some(fields), Value::Object(extra)) = (payload.as_object_mut(), extra) {
                     fields.extend(extra);
@@ -110,7 +111,8 @@ fn malformed(room: &str, id: &str) -> BoxedStrategy<Value> {
             })
             .boxed()
     };
-    let no_object = prop_oneof![Just(json!([])), Just(json!(true)), any::<i64>().prop_map(|n| json!(n))];
+    let no_object =
+        prop_oneof![Just(json!([])), Just(json!(true)), any::<i64>().prop_map(|n| json!(n))];
     let content = prop_oneof![
         Just(json!("")),
         Just(json!("a\0b")),
@@ -119,7 +121,8 @@ fn malformed(room: &str, id: &str) -> BoxedStrategy<Value> {
         Just(json!(null)),
         Just(json!(["hi"])),
     ];
-    let kind = prop_oneof![Just(json!("SYSTEM")), Just(json!("text")), Just(json!("")), Just(json!(7))];
+    let kind =
+        prop_oneof![Just(json!("SYSTEM")), Just(json!("text")), Just(json!("")), Just(json!(7))];
     prop_oneof![
         with("roomId", broken.clone().boxed()),
         with("clientMsgId", broken.boxed()),

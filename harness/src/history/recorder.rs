@@ -73,7 +73,11 @@ impl Recorder {
     }
 
     /// Waits until `look` finds something, or the deadline: the answer of the last look.
-    pub async fn until<T>(&self, deadline: Instant, look: impl Fn(&Story) -> Option<T>) -> Option<T> {
+    pub async fn until<T>(
+        &self,
+        deadline: Instant,
+        look: impl Fn(&Story) -> Option<T>,
+    ) -> Option<T> {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();

@@ -178,7 +178,8 @@ impl Story {
                 self.stored.insert(room.to_lowercase(), messages.clone());
             }
             What::Presence { user, sockets } => {
-                let seen = PresenceSeen { at: entry.at, user: user.clone(), sockets: sockets.clone() };
+                let seen =
+                    PresenceSeen { at: entry.at, user: user.clone(), sockets: sockets.clone() };
                 self.presence.push(seen);
             }
             What::Broken { .. } | What::Mended { .. } | What::Step { .. } => {}
@@ -266,8 +267,7 @@ impl Story {
         } else if packet == "41" {
             self.dismissed(at, connection);
             self.left_all(at, connection);
-        } else if !["0", "1", "2", "3", "6"].iter().any(|p| packet.starts_with(p))
-        {
+        } else if !["0", "1", "2", "3", "6"].iter().any(|p| packet.starts_with(p)) {
             return Err(format!("`{shown}` is no packet of the contract"));
         }
         Ok(())
@@ -292,7 +292,9 @@ impl Story {
     /// Who has left over HTTP may hear nothing more, on any device, a second after the answer.
     fn called(&mut self, at: Duration, user: &str, call: &str, began: Duration, status: u16) {
         let room = call.strip_prefix("POST /rooms/").and_then(|rest| rest.strip_suffix("/leave"));
-        let Some(room) = room.filter(|_| status == 204 || status == 0 || status >= 500) else { return };
+        let Some(room) = room.filter(|_| status == 204 || status == 0 || status >= 500) else {
+            return;
+        };
         let theirs: BTreeSet<ConnectionId> = self
             .connections
             .iter()
@@ -300,7 +302,9 @@ impl Story {
             .map(|(id, _)| *id)
             .collect();
         for inside in self.inside.iter_mut() {
-            if inside.left.is_none() && inside.room.eq_ignore_ascii_case(room) && theirs.contains(&inside.connection)
+            if inside.left.is_none()
+                && inside.room.eq_ignore_ascii_case(room)
+                && theirs.contains(&inside.connection)
             {
                 inside.leaving.get_or_insert(began);
                 // Without a good answer nobody knows whether they have left.

@@ -31,8 +31,16 @@ pub fn explain(run: &Run, failure: &Failure) -> Vec<String> {
         sentences.drain(..hidden);
         sentences.insert(0, format!("({hidden} earlier ones are left out)"));
     }
-    if let Some(late) = failure.late {
-        sentences.push(format!("it became true {} too late", shown(late)));
+    match (failure.limit, failure.late) {
+        (Some(limit), Some(late)) => {
+            sentences.push(format!("your limit was {}: {} late", shown(limit), shown(late)));
+        }
+        (Some(limit), None) => {
+            let text =
+                format!("your limit was {}: it was not true even a while later", shown(limit));
+            sentences.push(text);
+        }
+        (None, _) => {}
     }
     sentences
 }
@@ -48,7 +56,8 @@ struct About {
 impl About {
     fn of(run: &Run, failure: &Failure) -> Self {
         let story = Story::read(&run.history);
-        let known: BTreeSet<String> = story.connections.values().map(|it| it.device.clone()).collect();
+        let known: BTreeSet<String> =
+            story.connections.values().map(|it| it.device.clone()).collect();
         let (mut devices, mut actors, mut messages) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for name in &failure.about {
@@ -118,7 +127,8 @@ fn presence(run: &Run, about: &About) -> Seen {
         let count = look.sockets.len();
         if last.insert(actor.clone(), count) != Some(count) {
             let sockets = if count == 1 { "socket" } else { "sockets" };
-            let text = format!("{actor} was listed with {count} {sockets} from {}", moment(look.at));
+            let text =
+                format!("{actor} was listed with {count} {sockets} from {}", moment(look.at));
             seen.push((look.at, text));
         }
     }

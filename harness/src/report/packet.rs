@@ -13,13 +13,16 @@ pub(super) fn in_words(history: &History, packet: &str) -> Option<String> {
         let (id, json) = id_and_json(rest);
         let Some(Value::Array(parts)) = json else { return Some(short(packet)) };
         let event = parts.first().and_then(Value::as_str).unwrap_or("?").to_owned();
-        let said = parts.get(1).map(|payload| payload_in_words(history, payload)).unwrap_or_default();
+        let said =
+            parts.get(1).map(|payload| payload_in_words(history, payload)).unwrap_or_default();
         let number = id.map(|id| format!(" #{id}")).unwrap_or_default();
         return Some(format!("{event} {said}{number}"));
     }
     if let Some(rest) = packet.strip_prefix("43") {
         let (id, json) = id_and_json(rest);
-        let Some(ack) = json.and_then(|json| json.get(0).cloned()) else { return Some(short(packet)) };
+        let Some(ack) = json.and_then(|json| json.get(0).cloned()) else {
+            return Some(short(packet));
+        };
         let number = id.map(|id| format!(" #{id}")).unwrap_or_default();
         return Some(format!("ack {}{number}", ack_in_words(&ack)));
     }
@@ -48,7 +51,11 @@ fn payload_in_words(history: &History, payload: &Value) -> String {
         if name.trim_matches('`') == id { None } else { Some(name.trim_matches('`').to_owned()) }
     };
     let names: Vec<String> = ["clientMsgId", "roomId"].into_iter().filter_map(named).collect();
-    if names.is_empty() { short(&history.with_names(&payload.to_string())) } else { names.join(" in ") }
+    if names.is_empty() {
+        short(&history.with_names(&payload.to_string()))
+    } else {
+        names.join(" in ")
+    }
 }
 
 fn ack_in_words(ack: &Value) -> String {

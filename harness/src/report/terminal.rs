@@ -40,7 +40,10 @@ pub fn headline(run: &Run, is_whole: bool) -> String {
         let is_tight = step.margin.is_some_and(Margin::is_tight);
         if is_tight || is_whole {
             let mark = if is_tight { "tight" } else { "" };
-            write(&mut line, format_args!("\n            {YELLOW}{mark:<5}{YELLOW:#} {}", in_margin(step)));
+            write(
+                &mut line,
+                format_args!("\n            {YELLOW}{mark:<5}{YELLOW:#} {}", in_margin(step)),
+            );
         }
     }
     line
@@ -60,15 +63,13 @@ pub fn in_full(run: &Run) -> String {
         text.push_str(&failed_step(run, failure));
     }
     for finding in &run.findings {
-        let Some((name, rule)) = INVARIANTS.iter().find(|(name, _)| *name == finding.invariant) else {
+        let Some((name, rule)) = INVARIANTS.iter().find(|(name, _)| *name == finding.invariant)
+        else {
             continue;
         };
         write(&mut text, format_args!("\n  {RED}{name}{RED:#}: {rule}\n    {}\n", finding.text));
     }
-    write(
-        &mut text,
-        format_args!("\n  again: harness run {} --seed {}\n", run.file, run.seed),
-    );
+    write(&mut text, format_args!("\n  again: harness run {} --seed {}\n", run.file, run.seed));
     text
 }
 

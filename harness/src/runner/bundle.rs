@@ -41,11 +41,16 @@ fn write_files(run: &Run, site: &Site, redis: &Value, directory: &Path) -> io::R
     if !redis.is_null() {
         fs::write(directory.join("redis.json"), serde_json::to_string_pretty(redis)?)?;
     }
-    fs::write(directory.join("versions.json"), serde_json::to_string_pretty(&versions(run, site))?)?;
+    fs::write(
+        directory.join("versions.json"),
+        serde_json::to_string_pretty(&versions(run, site))?,
+    )?;
     let Some(deployment) = &site.deployment else { return Ok(()) };
     for entry in fs::read_dir(&deployment.directory)? {
         let path = entry?.path();
-        if let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|it| it == "log")) {
+        if let Some(name) =
+            path.file_name().filter(|_| path.extension().is_some_and(|it| it == "log"))
+        {
             fs::copy(&path, directory.join(name))?;
         }
     }

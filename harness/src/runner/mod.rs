@@ -106,7 +106,8 @@ pub async fn run(fixtures: &[Fixture], options: &Options, on: &dyn Fn(Event<'_>)
                 on(Event::Began { number, fixture });
                 let on_step = |text: &str| on(Event::Step { number, text });
                 let run = one(fixture, options, pool, round, &on_step).await;
-                if options.is_fail_fast && matches!(run.verdict, Verdict::Fail | Verdict::Broken(_)) {
+                if options.is_fail_fast && matches!(run.verdict, Verdict::Fail | Verdict::Broken(_))
+                {
                     is_over.set(true);
                 }
                 on(Event::Done { number, run });

@@ -59,7 +59,12 @@ impl<'o> Pool<'o> {
     }
 
     /// The scenario is over. A deployment that it had for itself is kept for the next one if it is as good as new.
-    pub(super) async fn give_back(&self, deployment: Arc<Deployment>, is_shared: bool, is_good: bool) {
+    pub(super) async fn give_back(
+        &self,
+        deployment: Arc<Deployment>,
+        is_shared: bool,
+        is_good: bool,
+    ) {
         if is_shared {
             return;
         }

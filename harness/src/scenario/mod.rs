@@ -76,6 +76,17 @@ pub struct Scenario {
     pub snapshot: Option<Spanned<Snapshot>>,
 }
 
+impl Scenario {
+    /// Every device uses this client library from now on, whatever the file says.
+    pub fn use_client(&mut self, client: Client) {
+        for devices in self.actors.values_mut() {
+            for device in devices.value.values_mut() {
+                device.value.client = client;
+            }
+        }
+    }
+}
+
 /// What is kept for review.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]

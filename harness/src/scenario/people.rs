@@ -29,7 +29,7 @@ pub struct Device {
 }
 
 /// What speaks for a device.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Client {
     /// `rust_socketio`, which nobody here wrote.
