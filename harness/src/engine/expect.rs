@@ -72,7 +72,7 @@ impl Running<'_> {
                     failure.late = Some(used.saturating_sub(limit));
                     return Err(failure);
                 }
-                (false, true) if used > limit + LATE_LIMIT.min(limit) => {
+                (false, true) if used > limit + LATE_LIMIT => {
                     let expected = format!("{expected} within {}", shown(limit));
                     let mut failure = wrong(expected, seen);
                     failure.limit = Some(limit);
@@ -226,7 +226,7 @@ impl Running<'_> {
         let used = began.elapsed();
         if in_time.is_none() {
             let mut failure = self.not_delivered(deliver, times, limit);
-            let late = recorder.until(began + limit + LATE_LIMIT.min(limit), all_heard).await;
+            let late = recorder.until(began + limit + LATE_LIMIT, all_heard).await;
             failure.late = late.map(|()| began.elapsed().saturating_sub(limit));
             return Err(failure);
         }

@@ -17,7 +17,7 @@ const SENTENCES_MAX: usize = 14;
 pub fn explain(run: &Run, failure: &Failure) -> Vec<String> {
     let about = About::of(run, failure);
     let mut seen = faults(run);
-    seen.extend(connections(&about));
+    seen.extend(connections(run, &about));
     seen.extend(presence(run, &about));
     seen.extend(messages(run, &about));
     // What came a little later belongs to it: how late it was.
@@ -98,7 +98,7 @@ fn faults(run: &Run) -> Seen {
     seen
 }
 
-fn connections(about: &About) -> Seen {
+fn connections(run: &Run, about: &About) -> Seen {
     let mut seen = Seen::new();
     for known in about.story.connections.values().filter(|it| about.devices.contains(&it.device)) {
         let (device, gateway) = (&known.device, &known.gateway);
@@ -108,11 +108,21 @@ fn connections(about: &About) -> Seen {
         if let Some(at) = known.given_up {
             seen.push((at, format!("{gateway} noticed that {device} was gone at {}", moment(at))));
         }
-        if let Some(at) = known.ended() {
+        // Of a crash its own sentence says more.
+        if let Some(at) = known.ended().filter(|at| !has_crashed(run, device, *at)) {
             seen.push((at, format!("{device}'s connection ended at {}", moment(at))));
         }
     }
     seen
+}
+
+fn has_crashed(run: &Run, device: &str, at: Duration) -> bool {
+    run.history.entries().iter().any(|entry| match &entry.what {
+        What::Broken { what, .. } => {
+            what == device && entry.at <= at && at < entry.at + Duration::from_millis(20)
+        }
+        _ => false,
+    })
 }
 
 /// Each change of what the presence of the actors was seen to be.
