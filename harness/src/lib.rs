@@ -9,6 +9,7 @@ pub mod wire;
 pub mod client;
 pub mod deploy;
 pub mod verdict;
+pub mod known;
 pub mod generate;
 pub mod engine;
 pub mod runner;

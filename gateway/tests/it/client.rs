@@ -269,6 +269,12 @@ impl Client {
         assert_eq!(self.ask("joinRoom", &json!({"roomId": room})).await, json!({"success": true}));
     }
 
+    /// Whether a message comes within `limit`. For WebSockets: a poll that is cut off loses packets.
+    pub(crate) async fn heard_within(&mut self, limit: Duration) -> bool {
+        assert!(matches!(self.wire, Wire::WebSocket(_)));
+        timeout(limit, self.message()).await.is_ok()
+    }
+
     /// The messages that came before the acks that were asked for.
     pub(crate) fn heard(&mut self) -> Vec<Value> {
         self.kept.drain(..).collect()

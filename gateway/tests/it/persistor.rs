@@ -1,6 +1,6 @@
 //! The persistor's hard cases: poisoned records, a log that began anew, a database that is an older one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
@@ -116,6 +116,49 @@ async fn a_poisoned_record_becomes_a_dead_letter_and_holds_nothing_up() {
         "{:?}",
         letters[5].1
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn topics_that_are_recreated_under_running_processes_are_noticed() {
+    let settings = Settings::new().with("KAFKA_TOPIC_REFRESH_MS", 300);
+    let world = World::real(1, 1, settings).await;
+    let alice = Person::new();
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut client = world.connect(Transport::WebSocket, &alice).await;
+    client.join(&room).await;
+    for n in 0..50 {
+        say(&mut client, &room, &n.to_string()).await;
+    }
+    eventually("all stored", LIMIT, async || history(&world, &alice, &room).await.len() == 50)
+        .await;
+    let admin: AdminClient<DefaultClientContext> = kafka(&world).create().unwrap();
+    for topic in ["KAFKA_TOPIC_MESSAGES", "KAFKA_TOPIC_PERSISTED"] {
+        let topic = world.settings.get(topic);
+        admin.delete_topics(&[&topic], &AdminOptions::new()).await.unwrap();
+        eventually("the topic is made again", LIMIT, async || {
+            let output = world.settings.command(&["migrate"]).output().unwrap();
+            let metadata = admin.inner().fetch_metadata(Some(&topic), LIMIT).unwrap();
+            output.status.success() && metadata.topics()[0].partitions().len() == 4
+        })
+        .await;
+    }
+    // Its gateway has lost the thread and closes it: it comes back as every client does.
+    while client.packet().await.is_some() {}
+    let mut client = world.connect(Transport::WebSocket, &alice).await;
+    client.join(&room).await;
+    let (mut sent, deadline) = (50, Instant::now() + LIMIT);
+    let mut is_heard = false;
+    while !is_heard {
+        assert!(Instant::now() < deadline, "not heard live again");
+        say(&mut client, &room, &sent.to_string()).await;
+        sent += 1;
+        is_heard = client.heard_within(Duration::from_millis(500)).await;
+    }
+    let expect: Vec<_> = (0..sent).map(|n| n.to_string()).collect();
+    eventually("all stored, in order", LIMIT, async || {
+        history(&world, &alice, &room).await == expect
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     deploy::{Servers, Signer},
+    known::{Known, compare},
     report,
     runner::{self, Event, Fixture, Options, Running, Selection, Target, find},
     scenario::Client,
@@ -66,6 +67,9 @@ pub(super) struct Run {
     /// On embedded backends, one process a scenario, without any server.
     #[arg(long, conflicts_with = "url")]
     embedded: bool,
+    /// A list of ways in which the gateway is known to differ from the contract: exactly those is a pass.
+    #[arg(long, value_name = "FILE")]
+    known: Option<PathBuf>,
     /// Every device uses this client library, whatever its scenario says.
     #[arg(long, value_enum)]
     client: Option<Client>,
@@ -112,6 +116,7 @@ impl Run {
             note("no scenario matches");
             return Ok(NOTHING_MATCHED);
         }
+        let known = self.known.as_deref().map(read_known).transpose()?;
         let own_stack = !self.embedded && self.url.is_empty() && self.stack.is_none();
         let target = match self.target().await {
             Ok(target) => target,
@@ -137,8 +142,16 @@ impl Run {
         say(&format!("report: {}", options.bundles.with_file_name("report.html").display()))?;
         let seconds = began.elapsed().as_secs_f64();
         say(&format!("seed {}, {seconds:.1} s", options.seed))?;
+        let comparison = known.map(|known| compare(&known, &runs));
+        if let Some(comparison) = &comparison {
+            say(&report::differences(comparison))?;
+        }
         say(&report::summary(&runs))?;
-        Ok(exit_code(&runs))
+        Ok(match comparison {
+            Some(comparison) if comparison.is_exact() => SUCCESS,
+            Some(_) => FAILED,
+            None => exit_code(&runs),
+        })
     }
 
     async fn target(&self) -> anyhow::Result<Target> {
@@ -211,6 +224,11 @@ impl Run {
         .await;
         Ok(runs.into_inner().into_values().collect())
     }
+}
+
+fn read_known(file: &Path) -> anyhow::Result<Known> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
+    serde_saphyr::from_str(&text).with_context(|| format!("reading `{}`", file.display()))
 }
 
 /// Runs whose whole story is told.

@@ -252,11 +252,8 @@ impl Running<'_> {
             content = format!("{content} {}", n + 1);
         }
         let id = self.world.source().uuid();
-        let mut payload = json!({"roomId": room, "clientMsgId": id, "content": content});
-        if let Some(kind) = &send.kind {
-            payload["type"] = json!(kind.value);
-        }
-        Ok(payload)
+        let kind = send.kind.as_ref().map_or("TEXT", |kind| &kind.value);
+        Ok(json!({"roomId": room, "clientMsgId": id, "type": kind, "content": content}))
     }
 
     pub(super) async fn raw(&self, raw: &Raw) -> StepResult {

@@ -7,7 +7,7 @@ mod terminal;
 
 pub use explain::explain;
 pub use sequence::sequence;
-pub use terminal::{headline, in_full, summary};
+pub use terminal::{differences, headline, in_full, summary};
 
 /// A report without the codes that colour it.
 pub fn plain(text: &str) -> String {

@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::{explain, sequence};
 use crate::{
     history::{moment, shown},
+    known::Comparison,
     scenario::INVARIANTS,
     verdict::{Failure, Margin, Run, StepOutcome, StepReport, Verdict},
 };
@@ -16,6 +17,9 @@ const RED: Style = AnsiColor::Red.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
+
+/// Most findings of one invariant that are told in full.
+const FINDINGS_MAX: usize = 5;
 
 /// `is_whole`: with every step. One line: the verdict, the time, the file, what it shows, and the reason where the word alone does not say it. A line
 /// more for each step that used over four fifths of its time.
@@ -62,14 +66,28 @@ pub fn in_full(run: &Run) -> String {
     for failure in &run.failures {
         text.push_str(&failed_step(run, failure));
     }
-    for finding in &run.findings {
-        let Some((name, rule)) = INVARIANTS.iter().find(|(name, _)| *name == finding.invariant)
-        else {
-            continue;
-        };
-        write(&mut text, format_args!("\n  {RED}{name}{RED:#}: {rule}\n    {}\n", finding.text));
+    for (name, rule) in INVARIANTS {
+        text.push_str(&broken_invariant(run, name, rule));
     }
     write(&mut text, format_args!("\n  again: harness run {} --seed {}\n", run.file, run.seed));
+    text
+}
+
+/// What breaks an invariant: the first few findings, and how many more there are.
+fn broken_invariant(run: &Run, name: &str, rule: &str) -> String {
+    let findings: Vec<_> = run.findings.iter().filter(|it| it.invariant == name).collect();
+    let mut text = String::new();
+    if findings.is_empty() {
+        return text;
+    }
+    write(&mut text, format_args!("\n  {RED}{name}{RED:#}: {rule}\n"));
+    for finding in findings.iter().take(FINDINGS_MAX) {
+        write(&mut text, format_args!("    {}\n", finding.text));
+    }
+    let more = findings.len().saturating_sub(FINDINGS_MAX);
+    if more > 0 {
+        write(&mut text, format_args!("    and {more} more\n"));
+    }
     text
 }
 
@@ -113,6 +131,21 @@ fn in_margin(step: &StepReport) -> String {
         None => shown(to.saturating_sub(*from)),
     };
     format!("{line:>3}  {text}  {DIM}{took}{DIM:#}")
+}
+
+/// What is known of a gateway, beside what was found.
+pub fn differences(comparison: &Comparison) -> String {
+    let mut text = format!("\n{BOLD}known differences{BOLD:#}\n");
+    for (what, count) in &comparison.seen {
+        write(&mut text, format_args!("  {count:>3} scenarios  {what}\n"));
+    }
+    for (file, words) in &comparison.new {
+        write(&mut text, format_args!("  {RED}new{RED:#}   {file}: {words}\n"));
+    }
+    for (what, file) in &comparison.gone {
+        write(&mut text, format_args!("  {YELLOW}gone{YELLOW:#}  {file}: {what}\n"));
+    }
+    text
 }
 
 /// The last line: how many of each verdict.

@@ -188,7 +188,7 @@ pub struct Send {
     pub room: Option<Spanned<String>>,
     /// What it says: literally, or made up anew in each run.
     pub text: Option<Spanned<Text>>,
-    /// The message's type.
+    /// The message's type; `TEXT` without.
     #[serde(rename = "type")]
     pub kind: Option<Spanned<String>>,
     /// Instead of room, text and type: any payload.

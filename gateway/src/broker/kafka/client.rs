@@ -34,8 +34,8 @@ struct State {
 }
 
 impl Health {
-    /// Whether the client has forgotten every broker, those it was configured with included: it never recovers, and
-    /// another one must take its place. A cluster whose only broker is not registered yet (just started, or frozen for a
+    /// Whether another client must take the place of this one. For one thing when it has forgotten every broker, those it was configured with included: it never
+    /// recovers. A cluster whose only broker is not registered yet (just started, or frozen for a
     /// while) answers with an empty list, and librdkafka believes it (confluentinc/librdkafka#5301).
     pub(super) fn is_stranded(&self) -> bool {
         self.0.is_stranded.load(Ordering::Acquire)
@@ -46,10 +46,15 @@ impl Health {
             .brokers
             .values()
             .any(|broker| matches!(broker.source.as_str(), "learned" | "configured"));
-        if !knows_one && !self.0.is_stranded.swap(true, Ordering::AcqRel) {
-            tracing::warn!(
-                "a Kafka client has forgotten every broker, another one takes its place"
-            );
+        if !knows_one {
+            self.strand("has forgotten every broker");
+        }
+    }
+
+    /// The client cannot go on, for this reason.
+    pub(super) fn strand(&self, reason: &str) {
+        if !self.0.is_stranded.swap(true, Ordering::AcqRel) {
+            tracing::warn!("a Kafka client {reason}, another one takes its place");
         }
     }
 

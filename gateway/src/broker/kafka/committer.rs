@@ -102,7 +102,11 @@ impl Committer for KafkaCommitter {
             for (partition, committed) in assigned {
                 let watermarks = consumer.fetch_watermarks(&topic, partition, REQUEST_TIMEOUT);
                 let (low, high) = watermarks.map_err(|error| broker_error(&error))?;
-                lag.insert(partition, high - committed.unwrap_or(low).max(low));
+                if committed.is_some_and(|committed| committed > high) {
+                    // Its leader epoch is the old log's: it would wait for ever for records that are there.
+                    consumer.context().health.strand("reads a log that has begun anew");
+                }
+                lag.insert(partition, (high - committed.unwrap_or(low).max(low)).max(0));
             }
             Ok(lag)
         });

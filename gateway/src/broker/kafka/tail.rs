@@ -105,21 +105,25 @@ impl Reader {
             if !records.is_empty() && events.blocking_send(TailEvent::Records(records)).is_err() {
                 return;
             }
-            if let Some(error) = error
-                && is_out_of_range(&error)
-            {
+            let mut is_lost = error.as_ref().is_some_and(is_out_of_range);
+            if refreshed.elapsed() >= refresh {
+                self.add_new_partitions();
+                if self.has_begun_anew() {
+                    // The consumer would wait for ever: its leader epochs are the old log's.
+                    self.health.strand("reads a log that has begun anew");
+                    is_lost = true;
+                }
+                refreshed = Instant::now();
+            }
+            if self.health.is_stranded() {
+                self.replace();
+            }
+            if is_lost {
                 for partition in self.reposition(events) {
                     if events.blocking_send(TailEvent::Gap { partition }).is_err() {
                         return;
                     }
                 }
-            }
-            if self.health.is_stranded() {
-                self.replace();
-            }
-            if refreshed.elapsed() >= refresh {
-                self.add_new_partitions();
-                refreshed = Instant::now();
             }
         }
     }
@@ -159,7 +163,17 @@ impl Reader {
         }
     }
 
-    /// Goes on at the end of those partitions whose next record is gone. Returns them.
+    /// Whether the topic was made anew: a partition ends before what was read of it.
+    fn has_begun_anew(&self) -> bool {
+        let Ok(watermarks) = self.watermarks() else { return false };
+        let is_beyond = |(partition, (_, high)): (&i32, &(i64, i64))| {
+            self.next.get(partition).is_some_and(|next| next > high)
+        };
+        watermarks.iter().any(is_beyond)
+    }
+
+    /// Goes on at the end of those partitions whose next record is gone, or at the beginning of those that have begun anew.
+    /// Returns them.
     fn reposition(&mut self, events: &mpsc::Sender<TailEvent>) -> Vec<i32> {
         while !events.is_closed() {
             let moved = self.watermarks().and_then(|watermarks| {
@@ -167,7 +181,7 @@ impl Reader {
                 for (partition, (low, high)) in watermarks {
                     let next = self.next.entry(partition).or_insert(low);
                     if !(low..=high).contains(next) {
-                        *next = high;
+                        *next = if *next > high { low } else { high };
                         moved.push(partition);
                     }
                 }
