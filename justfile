@@ -12,6 +12,10 @@ dev *arguments:
 test:
     script/test
 
+# Run every scenario in fixtures/; arguments go to the run on real servers.
+e2e *arguments:
+    script/e2e {{ arguments }}
+
 # Run exactly what CI runs.
 ci:
     .ci/run
