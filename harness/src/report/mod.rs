@@ -4,8 +4,12 @@ mod explain;
 mod packet;
 mod sequence;
 mod terminal;
+mod json;
+mod junit;
 
 pub use explain::explain;
+pub use json::json_lines;
+pub use junit::junit;
 pub use sequence::sequence;
 pub use terminal::{headline, in_full, summary};
 
