@@ -30,7 +30,7 @@ need_for_build() {
     need zlib1g-dev pkg-config --exists zlib
 }
 
-# What the tests take on top: the servers of `harness stack`, and Node for the stock client.
+# What the tests take on top: the servers of `harness stack`, Node for the stock client, and a browser for the report.
 need_for_tests() {
     need redis-server have_redis
     need postgresql have_postgres
@@ -38,7 +38,23 @@ need_for_tests() {
     need maven have mvn
     need nodejs have node
     need npm have npm
+    need_browser
 }
+
+# Ubuntu has both as a snap only, behind packages that install it.
+need_browser() {
+    if is_ubuntu; then
+        need chromium-browser have chromium
+        need chromium-chromedriver have chromedriver
+    else
+        need chromium have_chromium
+        need chromium-driver have chromedriver
+    fi
+}
+
+is_ubuntu() { grep -qsx 'ID=ubuntu' /etc/os-release; }
+
+have_chromium() { have chromium || have google-chrome; }
 
 have_header() { printf '#include <%s>\n' "$1" | cc -E - ; }
 

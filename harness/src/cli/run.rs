@@ -139,7 +139,11 @@ impl Run {
                 say(&format!("  everything that is known: {}\n", bundle.display()))?;
             }
         }
-        say(&format!("report: {}", options.bundles.with_file_name("report.html").display()))?;
+        match report::write_all(&runs, &self.output) {
+            Ok(()) => say(&format!("report: {}", self.output.join(report::PAGE).display()))?,
+            // The verdict stands without them.
+            Err(error) => note(&format!("error: the reports could not be written: {error}")),
+        }
         let seconds = began.elapsed().as_secs_f64();
         say(&format!("seed {}, {seconds:.1} s", options.seed))?;
         let comparison = known.map(|known| compare(&known, &runs));
