@@ -9,6 +9,7 @@ mod client;
 mod connect;
 mod deploy;
 mod events;
+mod failover;
 mod faults;
 mod frozen;
 mod full_disk;
