@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::TcpListener,
-    process::{Command, Output},
+    process::Output,
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::{
     client::Transport,
     people::{Person, message},
-    process::{Process, SECRET, Settings},
+    process::{Process, SECRET, Settings, signal},
     world::{Backends, World, isolated},
 };
 
@@ -182,8 +182,7 @@ fn a_start_that_waits_for_a_backend_ends_at_once_when_asked() {
         let mut log = BufReader::new(child.stderr.take().unwrap());
         // It says what it waits for: by then it listens to signals.
         log.read_line(&mut String::new()).unwrap();
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+        signal(&child, "TERM");
         let started = Instant::now();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{role}");
         assert!(started.elapsed() < Duration::from_secs(3), "{role}: {:?}", started.elapsed());
