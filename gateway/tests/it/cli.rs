@@ -117,8 +117,40 @@ fn a_minted_token_opens_the_door() {
     let (code, stdout, _) = run(&Settings::new(), &["token", "--user", user]);
     assert_eq!(code, 0);
     assert_eq!(stdout.trim().split('.').count(), 3);
-    assert_eq!(run(&Settings::new(), &["token", "--user", "alice"]).0, 1);
+    let (code, _, stderr) = run(&Settings::new(), &["token", "--user", "alice"]);
+    assert_eq!(code, 64);
+    assert!(stderr.contains("--user: "), "{stderr}");
     assert_eq!(run(&Settings::new().without("JWT_SECRET"), &["token", "--user", user]).0, 64);
+}
+
+#[test]
+fn wrong_arguments_exit_64_and_help_exits_0() {
+    for arguments in [&["serv"][..], &["--nonsense"], &["token"], &["check", "nobody"]] {
+        let (code, _, stderr) = run(&Settings::new(), arguments);
+        assert_eq!(code, 64, "{arguments:?}: {stderr}");
+    }
+    for arguments in [&["--help"][..], &["--version"], &["help", "serve"]] {
+        let (code, stdout, _) = run(&Settings::new(), arguments);
+        assert_eq!(code, 0, "{arguments:?}");
+        assert!(!stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+/// It would be `dev`'s, and what the sub-command is given to keep would be somewhere else.
+#[test]
+fn a_flag_of_dev_before_another_command_is_refused() {
+    let data = TempDir::new().unwrap();
+    let directory = data.path().join("volume").display().to_string();
+    for arguments in [
+        &["--data", &directory, "standalone"][..],
+        &["--data", &directory, "dev"],
+        &["--ephemeral", "dev"],
+        &["--ephemeral", "serve"],
+    ] {
+        let (code, _, stderr) = run(&Settings::new(), arguments);
+        assert_eq!(code, 64, "{arguments:?}: {stderr}");
+        assert!(stderr.contains("cannot be used with"), "{stderr}");
+    }
 }
 
 #[test]
