@@ -32,6 +32,9 @@ const PAGE_MESSAGES_MAX: u32 = 100;
 /// Page of history when `limit` is not given, in messages.
 const PAGE_MESSAGES_DEFAULT: u32 = 50;
 
+/// Rooms of one user, and members of one room, that are listed: the contract has no pages for them. About 1 MB.
+const LISTED_MAX: u32 = 10_000;
+
 /// How long a request waits for its membership change to be in the log; a worker publishes it otherwise.
 const PUBLISH_WAIT: Duration = Duration::from_millis(500);
 
@@ -55,7 +58,7 @@ pub(super) async fn list(
     State(rest): State<Rest>,
     Caller(user): Caller,
 ) -> Result<Json<Vec<RoomBody>>, HttpError> {
-    let rooms = rest.state.store.rooms_of(user.id).await?;
+    let rooms = rest.state.store.rooms_of(user.id, LISTED_MAX).await?;
     Ok(Json(rooms.iter().map(RoomBody::from).collect()))
 }
 
@@ -113,7 +116,7 @@ pub(super) async fn members(
     InRoom(room_id): InRoom,
 ) -> Result<Json<Vec<MemberBody>>, HttpError> {
     may_read(&rest, user.id, room_id).await?;
-    let members = rest.state.store.members(room_id).await?;
+    let members = rest.state.store.members(room_id, LISTED_MAX).await?;
     Ok(Json(members.iter().map(MemberBody::from).collect()))
 }
 

@@ -106,13 +106,13 @@ pub trait Store: Debug + Send + Sync {
         name: &RoomName,
         creator: UserId,
     ) -> Result<(Room, OutboxEntry), StoreError>;
-    /// The rooms `user` is a member of, oldest first.
-    async fn rooms_of(&self, user: UserId) -> Result<Vec<Room>, StoreError>;
+    /// The rooms `user` is a member of, oldest first, at most `limit`.
+    async fn rooms_of(&self, user: UserId, limit: u32) -> Result<Vec<Room>, StoreError>;
     async fn join(&self, room: RoomId, user: UserId) -> Result<Joined, StoreError>;
     async fn leave(&self, room: RoomId, user: UserId) -> Result<Left, StoreError>;
     async fn is_member(&self, room: RoomId, user: UserId) -> Result<bool, StoreError>;
-    /// In the order in which they joined.
-    async fn members(&self, room: RoomId) -> Result<Vec<Member>, StoreError>;
+    /// In the order in which they joined, at most `limit`.
+    async fn members(&self, room: RoomId, limit: u32) -> Result<Vec<Member>, StoreError>;
 
     /// A page of a room's history, ascending.
     async fn messages(&self, room: RoomId, page: Page) -> Result<Vec<Message>, StoreError>;

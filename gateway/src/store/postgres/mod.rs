@@ -184,8 +184,8 @@ impl Store for PostgresStore {
         self.bounded("create_room", rooms::create(self, name, creator)).await
     }
 
-    async fn rooms_of(&self, user: UserId) -> Result<Vec<Room>, StoreError> {
-        self.bounded("rooms_of", rooms::of(self, user)).await
+    async fn rooms_of(&self, user: UserId, limit: u32) -> Result<Vec<Room>, StoreError> {
+        self.bounded("rooms_of", rooms::of(self, user, limit)).await
     }
 
     async fn join(&self, room: RoomId, user: UserId) -> Result<Joined, StoreError> {
@@ -200,8 +200,8 @@ impl Store for PostgresStore {
         self.bounded("is_member", rooms::is_member(self, room, user)).await
     }
 
-    async fn members(&self, room: RoomId) -> Result<Vec<Member>, StoreError> {
-        self.bounded("members", rooms::members(self, room)).await
+    async fn members(&self, room: RoomId, limit: u32) -> Result<Vec<Member>, StoreError> {
+        self.bounded("members", rooms::members(self, room, limit)).await
     }
 
     async fn messages(&self, room: RoomId, page: Page) -> Result<Vec<Message>, StoreError> {

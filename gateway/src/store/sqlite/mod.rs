@@ -189,8 +189,8 @@ impl Store for SqliteStore {
         bounded("create_room", CALL_LIMIT, rooms::create(self, name, creator)).await
     }
 
-    async fn rooms_of(&self, user: UserId) -> Result<Vec<Room>, StoreError> {
-        bounded("rooms_of", CALL_LIMIT, rooms::of(self, user)).await
+    async fn rooms_of(&self, user: UserId, limit: u32) -> Result<Vec<Room>, StoreError> {
+        bounded("rooms_of", CALL_LIMIT, rooms::of(self, user, limit)).await
     }
 
     async fn join(&self, room: RoomId, user: UserId) -> Result<Joined, StoreError> {
@@ -205,8 +205,8 @@ impl Store for SqliteStore {
         bounded("is_member", CALL_LIMIT, rooms::is_member(self, room, user)).await
     }
 
-    async fn members(&self, room: RoomId) -> Result<Vec<Member>, StoreError> {
-        bounded("members", CALL_LIMIT, rooms::members(self, room)).await
+    async fn members(&self, room: RoomId, limit: u32) -> Result<Vec<Member>, StoreError> {
+        bounded("members", CALL_LIMIT, rooms::members(self, room, limit)).await
     }
 
     async fn messages(&self, room: RoomId, page: Page) -> Result<Vec<Message>, StoreError> {
