@@ -4,6 +4,7 @@
 //! Every call is bounded: by `call_timeout` here, and by the server itself for what was given up here.
 
 mod history;
+mod parameters;
 mod persist;
 mod reach;
 mod rooms;
@@ -67,6 +68,11 @@ impl PostgresStore {
     /// Only reads the URL; connections are made when they are needed, so the database may be down.
     pub fn connect(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
         let PostgresOptions { pool_connections_max, call_timeout } = options;
+        for name in parameters::unknown(url) {
+            tracing::warn!(
+                "ignored the parameter `{name}` of the database's URL: it is none that is known"
+            );
+        }
         let server = PgConnectOptions::from_str(url)
             .map_err(|error| OpenError::InvalidUrl(error.to_string()))?
             .options(server_limits(call_timeout));
