@@ -10,7 +10,7 @@ use crate::{
     broker::BrokerError,
     config::{Config, ConfigError, KeySource, Overrides, Role},
     persistor::PersistorError,
-    store::StoreError,
+    store::{MigrationError, StoreError},
     telemetry::TelemetryError,
 };
 
@@ -82,6 +82,8 @@ pub enum AppError {
     Telemetry(#[from] TelemetryError),
     #[error("the database: {0}")]
     Store(#[from] StoreError),
+    #[error("the database: {0}")]
+    Migration(#[from] MigrationError),
     #[error(transparent)]
     Broker(#[from] BrokerError),
     #[error(transparent)]
@@ -107,6 +109,7 @@ impl AppError {
             | Self::Listen { .. }
             | Self::Telemetry(TelemetryError::Logs(_) | TelemetryError::Metrics(_))
             | Self::Store(_)
+            | Self::Migration(_)
             | Self::Broker(_)
             | Self::Persistor(_)
             | Self::PartStopped(_) => 1,

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 
 use crate::chat::{Change, Member, Message, MessageId, Room, RoomId, RoomName, UserId};
 
-pub use error::{OpenError, StoreError};
+pub use error::{MigrationError, OpenError, StoreError};
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{Location, SqliteOptions, SqliteStore};
 
@@ -93,8 +93,9 @@ pub struct StoredMessage {
 /// The database. Every call is bounded by the pool's and the statement's timeout.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
-    /// Brings the schema up to date. Safe to run by several at once.
-    async fn migrate(&self) -> Result<(), StoreError>;
+    /// Brings the schema up to date. Safe to run by several at once, on a SQLite file by those of one process: whoever
+    /// opens it holds a lock.
+    async fn migrate(&self) -> Result<(), MigrationError>;
     /// Whether the schema is what this program needs (every migration applied, none unknown).
     async fn is_migrated(&self) -> Result<bool, StoreError>;
     /// How long the database takes to answer.

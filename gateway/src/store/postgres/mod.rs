@@ -28,7 +28,8 @@ use tokio::time::timeout;
 
 use self::reach::Reach;
 use super::{
-    Batch, Joined, Left, OpenError, OutboxEntry, Page, Persisted, Store, StoreError, error::bounded,
+    Batch, Joined, Left, MigrationError, OpenError, OutboxEntry, Page, Persisted, Store,
+    StoreError, error::bounded,
 };
 use crate::chat::{Member, Message, MessageId, Room, RoomId, RoomName, UserId};
 
@@ -168,8 +169,8 @@ impl Drop for Lent {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        bounded("migrate", MIGRATION_LIMIT, schema::migrate(self)).await
+    async fn migrate(&self) -> Result<(), MigrationError> {
+        bounded("migrate", MIGRATION_LIMIT, async { Ok(schema::migrate(self).await) }).await?
     }
 
     async fn is_migrated(&self) -> Result<bool, StoreError> {

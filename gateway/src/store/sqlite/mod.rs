@@ -23,7 +23,8 @@ use sqlx::{
 };
 
 use super::{
-    Batch, Joined, Left, OpenError, OutboxEntry, Page, Persisted, Store, StoreError, error::bounded,
+    Batch, Joined, Left, MigrationError, OpenError, OutboxEntry, Page, Persisted, Store,
+    StoreError, error::bounded,
 };
 use crate::chat::{Member, Message, MessageId, Room, RoomId, RoomName, UserId};
 
@@ -167,8 +168,8 @@ fn with_values(head: &str, rows: usize, columns: usize, tail: &str) -> AssertSql
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        bounded("migrate", MIGRATION_LIMIT, schema::migrate(self)).await
+    async fn migrate(&self) -> Result<(), MigrationError> {
+        bounded("migrate", MIGRATION_LIMIT, async { Ok(schema::migrate(self).await) }).await?
     }
 
     async fn is_migrated(&self) -> Result<bool, StoreError> {
