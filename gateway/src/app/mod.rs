@@ -72,6 +72,10 @@ pub enum AppError {
         "DATA_DIR: `{directory}` is held by another process: stop it, or give this one a directory of its own with `--data`"
     )]
     DataDirHeld { directory: String },
+    #[error(
+        "DATABASE_URL: `{file}` is held by another process: stop it, or give this one a file of its own"
+    )]
+    DatabaseHeld { file: String },
     #[error("DATA_DIR: cannot use `{directory}`: {source}")]
     DataDir { directory: String, source: io::Error },
     #[error("{settings}: cannot listen on {address}: {source}")]
@@ -106,6 +110,7 @@ impl AppError {
             Self::NotMigrated
             | Self::TopicsMissing(_)
             | Self::DataDirHeld { .. }
+            | Self::DatabaseHeld { .. }
             | Self::Listen { .. }
             | Self::Telemetry(TelemetryError::Logs(_) | TelemetryError::Metrics(_))
             | Self::Store(_)

@@ -114,6 +114,14 @@ impl SqliteStore {
         url::location(url).map(|_| ()).map_err(OpenError::InvalidUrl)
     }
 
+    /// The file that `url` names, if it names one.
+    pub fn file(url: &str) -> Option<PathBuf> {
+        match url::location(url) {
+            Ok(Location::File(path)) => Some(path),
+            Ok(Location::Memory) | Err(_) => None,
+        }
+    }
+
     /// Opens what a URL such as `sqlite:/var/lib/chat/chat.db` or `sqlite::memory:` names.
     pub async fn open_url(url: &str, durable: bool) -> Result<Self, OpenError> {
         let location = url::location(url).map_err(OpenError::InvalidUrl)?;
