@@ -177,7 +177,7 @@ async fn work(config: &Config, shutdown: Shutdown) -> Result<(), AppError> {
         let done = shutdown.requested.run_until_cancelled(migration).await;
         return done.unwrap_or(Err(AppError::PartStopped("a signal ended the migration".into())));
     }
-    let bound = app::bind(config).await?;
+    let bound = app::bind(config)?;
     app::run(config, bound, shutdown, |public, admin| {
         if let (true, Some(public)) = (config.role.may_embed(), public) {
             say(&banner::banner(config, public, admin));

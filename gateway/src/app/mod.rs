@@ -1,6 +1,7 @@
 //! Wires the gateway together. The only module that knows all the others.
 
 mod backends;
+mod parts;
 mod run;
 
 use std::{collections::BTreeMap, io, net::SocketAddr};
@@ -94,6 +95,8 @@ pub enum AppError {
     Persistor(#[from] PersistorError),
     #[error("a part of the gateway stopped: {0}")]
     PartStopped(String),
+    #[error("a stop took longer than it may: {0}")]
+    DrainedLate(String),
 }
 
 impl AppError {
@@ -117,7 +120,8 @@ impl AppError {
             | Self::Migration(_)
             | Self::Broker(_)
             | Self::Persistor(_)
-            | Self::PartStopped(_) => 1,
+            | Self::PartStopped(_)
+            | Self::DrainedLate(_) => 1,
         }
     }
 }

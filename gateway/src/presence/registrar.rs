@@ -96,7 +96,7 @@ impl Registrar {
         });
         let closed = shared.closed.clone();
         let running = run(Arc::clone(&shared));
-        shutdown.tasks.spawn(closed.run_until_cancelled_owned(running));
+        shutdown.spawn_part("presence", closed.run_until_cancelled_owned(running));
         Self { shared }
     }
 

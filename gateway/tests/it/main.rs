@@ -16,6 +16,7 @@ mod full_disk;
 mod http;
 mod kafka_failures;
 mod keys;
+mod life;
 mod load;
 mod malformed;
 mod membership;
