@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::banner;
 
-/// Exit code for settings that are missing, malformed or contradict each other.
+/// Exit code for settings and arguments that are missing, malformed or contradict each other.
 const EXIT_SETTINGS: u8 = 64;
 
 /// How long a minted token is valid unless `--hours` says otherwise.
@@ -31,6 +31,8 @@ const TOKEN_HOURS_DEFAULT: u64 = 24;
 #[command(
     version,
     about,
+    // `--data` before a sub-command would be `dev`'s, and the sub-command's data elsewhere.
+    args_conflicts_with_subcommands = true,
     after_help = "Settings are environment variables: `gateway check` shows them all."
 )]
 struct Arguments {
@@ -110,7 +112,10 @@ impl From<CheckedRole> for Role {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let Arguments { command, data } = Arguments::parse();
+    let Arguments { command, data } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
     let result = match command.unwrap_or(Command::Dev(data)) {
         Command::Dev(DataArguments { data, ephemeral }) => {
             start(Role::Dev, &Overrides { data_dir: data, is_ephemeral: ephemeral })
@@ -133,6 +138,13 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Help and version go to standard output, what is wrong with the arguments to standard error.
+fn explain(error: &clap::Error) -> ExitCode {
+    // A reader that has gone is not our fault.
+    error.print().unwrap_or_default();
+    if error.use_stderr() { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::SUCCESS }
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
@@ -165,7 +177,7 @@ async fn work(config: &Config, shutdown: Shutdown) -> Result<(), AppError> {
         let done = shutdown.requested.run_until_cancelled(migration).await;
         return done.unwrap_or(Err(AppError::PartStopped("a signal ended the migration".into())));
     }
-    let bound = app::bind(config).await?;
+    let bound = app::bind(config)?;
     app::run(config, bound, shutdown, |public, admin| {
         if let (true, Some(public)) = (config.role.may_embed(), public) {
             say(&banner::banner(config, public, admin));
@@ -196,7 +208,8 @@ fn stop_on_signals(shutdown: &Shutdown) -> anyhow::Result<()> {
 }
 
 fn token(user: &str, email: Option<&str>, hours: u64) -> anyhow::Result<ExitCode> {
-    let user = UserId::parse(user).context("--user")?;
+    let user =
+        UserId::parse(user).map_err(|error| AppError::Setting(format!("--user: {error}")))?;
     let role = Role::Dev; // Any length of secret; the gateway that checks the token judges it.
     let config = Config::load(role, config::environment(), &Overrides::default())?;
     let KeySource::Secret(secret) = &config.tokens.key else {

@@ -6,7 +6,12 @@ use std::{io::IsTerminal as _, sync::OnceLock, time::Duration};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::sleep;
-use tracing_subscriber::{EnvFilter, filter::ParseError, util::TryInitError};
+use tracing::Level;
+use tracing_subscriber::{
+    EnvFilter,
+    filter::{ParseError, filter_fn},
+    util::TryInitError,
+};
 use tracing_subscriber::{layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use crate::config::LogFormat;
@@ -17,6 +22,14 @@ const BUCKETS: [f64; 14] =
 
 /// How often histograms are condensed.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Libraries whose logs hold tokens, passwords or what somebody wrote, and the level from which on they do not.
+const TALKATIVE: [(&str, Level); 3] = [
+    ("tungstenite", Level::INFO),
+    ("tokio_tungstenite", Level::INFO),
+    // Warns of an unknown parameter of the URL with its value; `store` says its name.
+    ("sqlx_postgres::options", Level::ERROR),
+];
 
 /// Why logs or metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +42,8 @@ pub enum TelemetryError {
     Metrics(#[from] BuildError),
 }
 
-/// Sends logs to standard error: text for people, JSON for machines.
+/// Sends logs to standard error: text for people, JSON for machines. Whatever `level` asks for, what libraries would say
+/// of tokens, passwords and messages is left out.
 pub fn start_logs(level: &str, format: LogFormat) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(level)?;
     let is_text = match format {
@@ -37,7 +51,8 @@ pub fn start_logs(level: &str, format: LogFormat) -> Result<(), TelemetryError> 
         LogFormat::Json => false,
         LogFormat::Auto => std::io::stderr().is_terminal(),
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    let discreet = filter_fn(|metadata| may_log(metadata.target(), *metadata.level()));
+    let registry = tracing_subscriber::registry().with(filter).with(discreet);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     if is_text {
         registry.with(layer.with_target(false)).try_init()?;
@@ -45,6 +60,15 @@ pub fn start_logs(level: &str, format: LogFormat) -> Result<(), TelemetryError> 
         registry.with(layer.json().flatten_event(true)).try_init()?;
     }
     Ok(())
+}
+
+fn may_log(target: &str, level: Level) -> bool {
+    TALKATIVE.iter().all(|(module, least)| {
+        let is_inside = target
+            .strip_prefix(module)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        !is_inside || level <= *least
+    })
 }
 
 /// The metrics of this process: one recorder, whoever asks.
@@ -93,4 +117,23 @@ fn describe() {
     counter!("store_errors_total", "calls to the database that failed, by call and error");
     counter!("presence_errors_total", "calls to Redis that failed");
     gauge!("presence_pending", "presence commands that wait");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_never_log_what_was_sent_or_a_password() {
+        let check = |target: &str, level: Level, expect: bool| {
+            assert_eq!(may_log(target, level), expect, "{target} {level}");
+        };
+        check("tungstenite::protocol", Level::TRACE, false);
+        check("tungstenite", Level::DEBUG, false);
+        check("tungstenite::protocol", Level::WARN, true);
+        check("sqlx_postgres::options::parse", Level::WARN, false);
+        check("sqlx_postgres::options::parse", Level::ERROR, true);
+        check("gateway::socket", Level::TRACE, true);
+        check("tungstenite_like", Level::TRACE, true);
+    }
 }

@@ -3,7 +3,8 @@
 use std::{
     fmt::Display,
     fs::{File, OpenOptions, TryLockError},
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -29,6 +30,9 @@ use crate::{
 /// Between two attempts at a backend at the start.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// The embedded database, in the data directory.
+const DATABASE_FILE: &str = "chat.db";
+
 /// What is kept of an in-memory topic for a reader that is behind, in bytes.
 const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -39,14 +43,14 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     pub presence: Arc<dyn Presence>,
     pub dependencies: Dependencies,
-    /// Held as long as the process uses its data directory.
-    _lock: Option<Arc<File>>,
+    /// Held as long as the process uses its data directory and its database file.
+    _locks: Arc<Vec<File>>,
 }
 
 /// Opens the backends. Kafka and the database must answer within the start limit; Redis only warns.
 pub async fn open(config: &Config) -> Result<Opened, AppError> {
     let deadline = Instant::now() + config.lifecycle.start_limit;
-    let lock = lock_data_dir(config)?;
+    let locks = Arc::new(lock_files(config)?);
     let (store, store_name) = open_store(config).await?;
     let (broker, broker_name) = open_broker(config).await?;
     let (presence, presence_name) = open_presence(config)?;
@@ -63,7 +67,7 @@ pub async fn open(config: &Config) -> Result<Opened, AppError> {
         store: (store_name, Arc::clone(&store)),
         presence: presence_name.map(|name| (name, Arc::clone(&presence))),
     };
-    Ok(Opened { broker, store, presence, dependencies, _lock: lock })
+    Ok(Opened { broker, store, presence, dependencies, _locks: locks })
 }
 
 /// What is wrong with the addresses of the backends.
@@ -163,21 +167,45 @@ pub(super) async fn wait<T, E: Display>(
     }
 }
 
-fn lock_data_dir(config: &Config) -> Result<Option<Arc<File>>, AppError> {
-    let (true, Data::Directory(directory)) = (config.role.may_embed(), &config.backends.data)
-    else {
-        return Ok(None);
-    };
-    let name = directory.display().to_string();
-    let unusable = |source| AppError::DataDir { directory: name.clone(), source };
-    std::fs::create_dir_all(directory).map_err(unusable)?;
-    let path = directory.join("lock");
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(unusable)?;
+/// One process at a time uses a data directory, and a database file wherever it is.
+fn lock_files(config: &Config) -> Result<Vec<File>, AppError> {
+    let mut locks = Vec::new();
+    if let (true, Data::Directory(directory)) = (config.role.may_embed(), &config.backends.data) {
+        let name = directory.display().to_string();
+        let unusable = |source| AppError::DataDir { directory: name.clone(), source };
+        std::fs::create_dir_all(directory).map_err(unusable)?;
+        let lock = lock(&directory.join("lock")).map_err(unusable)?;
+        locks.push(lock.ok_or(AppError::DataDirHeld { directory: name })?);
+    }
+    if let Some(file) = database_file(config) {
+        // One file, by whatever name; one that is not there yet has no other.
+        let file = file.canonicalize().unwrap_or(file);
+        let name = file.display().to_string();
+        let lock = lock(&file.with_added_extension("lock"))
+            .map_err(|error| AppError::Setting(format!("DATABASE_URL: `{name}.lock`: {error}")))?;
+        locks.push(lock.ok_or(AppError::DatabaseHeld { file: name })?);
+    }
+    Ok(locks)
+}
+
+/// The file of SQLite, if it is one.
+fn database_file(config: &Config) -> Option<PathBuf> {
+    match (&config.backends.store, &config.backends.data) {
+        (StoreChoice::Sqlite { url }, _) => SqliteStore::file(url.expose_secret()),
+        (StoreChoice::Embedded, Data::Directory(directory)) if config.role.may_embed() => {
+            Some(directory.join(DATABASE_FILE))
+        }
+        (StoreChoice::Embedded | StoreChoice::Postgres { .. }, _) => None,
+    }
+}
+
+/// `None`: another process holds it.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Arc::new(file))),
-        Err(TryLockError::WouldBlock) => Err(AppError::DataDirHeld { directory: name }),
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -203,7 +231,7 @@ async fn open_store(config: &Config) -> Result<(Arc<dyn Store>, &'static str), A
         StoreChoice::Embedded => {
             let location = match &backends.data {
                 Data::Ephemeral => FileLocation::Memory,
-                Data::Directory(directory) => FileLocation::File(directory.join("chat.db")),
+                Data::Directory(directory) => FileLocation::File(directory.join(DATABASE_FILE)),
             };
             let options = SqliteOptions { location, durable: is_durable };
             (Arc::new(SqliteStore::open(options).await?), "sqlite")

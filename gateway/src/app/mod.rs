@@ -1,6 +1,7 @@
 //! Wires the gateway together. The only module that knows all the others.
 
 mod backends;
+mod parts;
 mod run;
 
 use std::{collections::BTreeMap, io, net::SocketAddr};
@@ -10,7 +11,7 @@ use crate::{
     broker::BrokerError,
     config::{Config, ConfigError, KeySource, Overrides, Role},
     persistor::PersistorError,
-    store::StoreError,
+    store::{MigrationError, StoreError},
     telemetry::TelemetryError,
 };
 
@@ -72,6 +73,10 @@ pub enum AppError {
         "DATA_DIR: `{directory}` is held by another process: stop it, or give this one a directory of its own with `--data`"
     )]
     DataDirHeld { directory: String },
+    #[error(
+        "DATABASE_URL: `{file}` is held by another process: stop it, or give this one a file of its own"
+    )]
+    DatabaseHeld { file: String },
     #[error("DATA_DIR: cannot use `{directory}`: {source}")]
     DataDir { directory: String, source: io::Error },
     #[error("{settings}: cannot listen on {address}: {source}")]
@@ -82,12 +87,16 @@ pub enum AppError {
     Telemetry(#[from] TelemetryError),
     #[error("the database: {0}")]
     Store(#[from] StoreError),
+    #[error("the database: {0}")]
+    Migration(#[from] MigrationError),
     #[error(transparent)]
     Broker(#[from] BrokerError),
     #[error(transparent)]
     Persistor(#[from] PersistorError),
     #[error("a part of the gateway stopped: {0}")]
     PartStopped(String),
+    #[error("a stop took longer than it may: {0}")]
+    DrainedLate(String),
 }
 
 impl AppError {
@@ -104,12 +113,15 @@ impl AppError {
             Self::NotMigrated
             | Self::TopicsMissing(_)
             | Self::DataDirHeld { .. }
+            | Self::DatabaseHeld { .. }
             | Self::Listen { .. }
             | Self::Telemetry(TelemetryError::Logs(_) | TelemetryError::Metrics(_))
             | Self::Store(_)
+            | Self::Migration(_)
             | Self::Broker(_)
             | Self::Persistor(_)
-            | Self::PartStopped(_) => 1,
+            | Self::PartStopped(_)
+            | Self::DrainedLate(_) => 1,
         }
     }
 }

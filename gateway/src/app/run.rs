@@ -6,27 +6,25 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use tokio::{
-    net::TcpListener,
-    sync::mpsc,
-    time::{Instant, timeout_at},
-};
+use socket2::{Domain, Socket, Type};
+use tokio::{net::TcpListener, sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     AppError, Opened,
     backends::{migrate, open, require_migrated, wait},
+    parts::WatchedTail,
 };
 use crate::{
     authenticate::Authenticator,
     authorise::Authoriser,
     broker::{Patience, Publisher},
-    config::{Config, Role},
-    http::{admin_router, public_router},
+    config::{ACK_LIMIT, Config, LAST_STEPS, Role},
+    http::{Dependencies, admin_router, public_router},
     persistor::Persistor,
     presence::{Registrar, RegistrarSettings},
     publish::Publishing,
@@ -35,9 +33,6 @@ use crate::{
     state::{AppState, Readiness},
     telemetry::{start_metrics, upkeep},
 };
-
-/// Longest a client waits for the ack of a message.
-const ACK_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is left of [`ACK_LIMIT`] for the way back.
 const ACK_MARGIN: Duration = Duration::from_millis(500);
@@ -48,8 +43,8 @@ const ADMIN_CONNECTIONS_MAX: usize = 256;
 /// Open files beside the clients' connections: backends, logs, the embedded database.
 const OTHER_FILES: u64 = 200;
 
-/// Kept of the drain limit for flushing, leaving and releasing once the sockets are closed.
-const LAST_STEPS: Duration = Duration::from_secs(2);
+/// Connections that the system completes before we accept them.
+const BACKLOG: i32 = 1_024;
 
 /// The ports of one process.
 #[derive(Debug)]
@@ -59,35 +54,56 @@ pub struct Bound {
     pub admin: TcpListener,
 }
 
-/// Binds the ports. Port 0 takes a free one.
-pub async fn bind(config: &Config) -> Result<Bound, AppError> {
+impl Bound {
+    /// Of the public port and the admin port.
+    pub fn addresses(&self) -> (Option<SocketAddr>, SocketAddr) {
+        let public = self.public.as_ref().and_then(|listener| listener.local_addr().ok());
+        let admin = self.admin.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+        (public, admin)
+    }
+}
+
+/// Binds the ports, for the runtime that calls. Port 0 takes a free one.
+pub fn bind(config: &Config) -> Result<Bound, AppError> {
     let public = match config.role {
         Role::Serve | Role::Standalone | Role::Dev => {
-            Some(bind_one("HOST, PORT", config.host, config.port).await?)
+            Some(bind_one("HOST, PORT", config.host, config.port)?)
         }
         Role::Worker | Role::Migrate => None,
     };
     Ok(Bound {
         public,
-        admin: bind_one("ADMIN_HOST, ADMIN_PORT", config.admin_host, config.admin_port).await?,
+        admin: bind_one("ADMIN_HOST, ADMIN_PORT", config.admin_host, config.admin_port)?,
     })
 }
 
-async fn bind_one(
+fn bind_one(
     settings: &'static str,
     host: Option<IpAddr>,
     port: u16,
 ) -> Result<TcpListener, AppError> {
     let address = SocketAddr::new(host.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
-    match TcpListener::bind(address).await {
+    match open_port(address) {
         // A machine without IPv6: unless an address was asked for, IPv4 will do.
         Err(error) if host.is_none() && error.kind() != io::ErrorKind::AddrInUse => {
             let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-            let listener = TcpListener::bind(address).await;
-            listener.map_err(|source| AppError::Listen { settings, address, source })
+            open_port(address).map_err(|source| AppError::Listen { settings, address, source })
         }
         bound => bound.map_err(|source| AppError::Listen { settings, address, source }),
     }
+}
+
+/// As tokio does it, and `::` takes IPv4 as well whatever the system's default is.
+fn open_port(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Runs the process until shutdown is requested or a part of it fails, then drains within the limit.
@@ -100,55 +116,101 @@ pub async fn run(
     ready: impl FnOnce(Option<SocketAddr>, SocketAddr),
 ) -> Result<(), AppError> {
     raise_open_files(config);
+    let result = live(config, bound, &shutdown, ready).await;
+    // A start that failed leaves nothing behind either.
+    shutdown.stopped.cancel();
+    result
+}
+
+async fn live(
+    config: &Config,
+    bound: Bound,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(Option<SocketAddr>, SocketAddr),
+) -> Result<(), AppError> {
+    let addresses = bound.addresses();
+    let Bound { public, admin } = bound;
+    let readiness = Readiness::default();
+    // Probes are answered while the backends are waited for.
+    let dependencies = Arc::default();
+    serve_admin(config, admin, &dependencies, &readiness, shutdown)?;
     // Whoever asks for a stop while a backend is waited for does not wait with it.
     let requested = &shutdown.requested;
     let Some(opened) = requested.run_until_cancelled(prepare(config)).await.transpose()? else {
         return Ok(());
     };
-    let readiness = Readiness::default();
-    let admin_address = bound.admin.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
-    let metrics = start_metrics()?;
-    let (tasks, stopped) = (&shutdown.tasks, &shutdown.stopped);
-    tasks.spawn(stopped.clone().run_until_cancelled_owned(upkeep(metrics.clone())));
-    let admin =
-        admin_router(opened.dependencies.clone(), readiness.clone(), shutdown.clone(), metrics);
-    // The admin port answers to the very end.
-    let listening = listening(config, ADMIN_CONNECTIONS_MAX, stopped.clone(), &shutdown);
-    tasks.spawn(listen(bound.admin, admin, listening));
+    dependencies.get_or_init(|| opened.dependencies.clone());
 
     let (failing, mut failed) = mpsc::channel(1);
     if config.role.persists() {
-        spawn_persistor(config, &opened, &shutdown, failing.clone());
+        spawn_persistor(config, &opened, shutdown, failing);
     }
-    let public_address = bound.public.as_ref().and_then(|listener| listener.local_addr().ok());
-    let front = match bound.public {
+    let front = match public {
         Some(listener) => {
-            let start = Front::start(config, &opened, &shutdown, readiness.clone(), listener);
+            let start = Front::start(config, &opened, shutdown, readiness.clone(), listener);
             requested.run_until_cancelled(start).await.transpose()?
         }
         None => None,
     };
+    be_ready(config, shutdown, &readiness, addresses, ready);
+
+    let failure = tokio::select! {
+        // A part that says why it failed ends as well.
+        biased;
+        () = shutdown.requested.cancelled() => None,
+        Some(failure) = failed.recv() => Some(failure),
+        part = shutdown.broken.wait() => {
+            Some(AppError::PartStopped(format!("`{part}` ended although nobody asked for a stop")))
+        }
+    };
+    shutdown.requested.cancel();
+    let late = stop(config, front, shutdown).await;
+    match failure {
+        Some(failure) => Err(failure),
+        None if late.is_empty() => Ok(()),
+        None => Err(AppError::DrainedLate(late.join(", "))),
+    }
+}
+
+/// Until the very end of the process.
+fn serve_admin(
+    config: &Config,
+    listener: TcpListener,
+    dependencies: &Arc<OnceLock<Dependencies>>,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+) -> Result<(), AppError> {
+    let metrics = start_metrics()?;
+    let stopped = &shutdown.stopped;
+    let upkeep = stopped.clone().run_until_cancelled_owned(upkeep(metrics.clone()));
+    shutdown.spawn_part("upkeep of metrics", upkeep);
+    let router =
+        admin_router(Arc::clone(dependencies), readiness.clone(), shutdown.clone(), metrics);
+    let listening = listening(config, ADMIN_CONNECTIONS_MAX, stopped.clone(), shutdown);
+    shutdown.spawn_part("admin port", listen(listener, router, listening));
+    Ok(())
+}
+
+/// Nothing happens if a stop was asked for meanwhile.
+fn be_ready(
+    config: &Config,
+    shutdown: &Shutdown,
+    readiness: &Readiness,
+    (public, admin): (Option<SocketAddr>, SocketAddr),
+    ready: impl FnOnce(Option<SocketAddr>, SocketAddr),
+) {
+    if shutdown.requested.is_cancelled() {
+        return;
+    }
     readiness.set_positioned();
     tracing::info!(
         role = config.role.as_str(),
         server.id = config.server_id,
-        address = public_address.map(tracing::field::display),
-        admin_address = %admin_address,
+        address = public.map(tracing::field::display),
+        admin_address = %admin,
         "gateway is ready"
     );
-    ready(public_address, admin_address);
-
-    let failure = tokio::select! {
-        () = shutdown.requested.cancelled() => None,
-        failure = failed.recv() => failure,
-    };
-    shutdown.requested.cancel();
-    let is_clean = stop(config, front, &shutdown).await;
-    match failure {
-        Some(failure) => Err(failure),
-        None if is_clean => Ok(()),
-        None => Err(AppError::PartStopped("the drain limit passed before all was done".to_owned())),
-    }
+    ready(public, admin);
 }
 
 /// The backends, with everything in them that this role needs.
@@ -176,25 +238,30 @@ fn raise_open_files(config: &Config) {
     }
 }
 
-/// Drains within the limit. Returns whether everything was done.
-async fn stop(config: &Config, front: Option<Front>, shutdown: &Shutdown) -> bool {
+/// Drains within the limit. Returns what could not be done in time.
+async fn stop(config: &Config, front: Option<Front>, shutdown: &Shutdown) -> Vec<String> {
     let deadline = Instant::now() + config.lifecycle.drain_limit;
+    // What is left when so much of the limit is kept for what comes after.
+    let left = |kept: Duration| (deadline - kept).saturating_duration_since(Instant::now());
     tracing::info!("draining");
-    let mut is_clean = true;
+    let mut late = Vec::new();
     if let Some(front) = &front {
         let limit = config.lifecycle.close_limit;
-        is_clean &= front.answer(shutdown, deadline - limit - LAST_STEPS.min(limit)).await;
+        if !shutdown.wait_for_events(left(limit + LAST_STEPS)).await {
+            late.push(format!("{} events were not answered", shutdown.events.len()));
+        }
         front.edge.drain(limit).await;
         front.refusing.cancel();
-        is_clean &= front.publisher.flush(deadline.saturating_duration_since(Instant::now())).await;
-        front.registrar.close(LAST_STEPS).await;
+        if !front.publisher.flush(left(LAST_STEPS / 2)).await {
+            late.push("the brokers did not confirm every record".to_owned());
+        }
+        front.registrar.close(LAST_STEPS.min(left(LAST_STEPS / 4))).await;
     }
     shutdown.stopped.cancel();
-    is_clean &= shutdown.wait_for_tasks(deadline.saturating_duration_since(Instant::now())).await;
-    if !is_clean {
-        tracing::error!("gave up on {} tasks at the drain limit", shutdown.tasks.len());
+    if !shutdown.wait_for_tasks(left(Duration::ZERO)).await {
+        late.push(format!("{} tasks did not end", shutdown.tasks.len()));
     }
-    is_clean
+    late
 }
 
 fn listening(
@@ -227,7 +294,7 @@ fn spawn_persistor(
         shutdown: shutdown.clone(),
     };
     // Ends once `requested` and every partition is given back.
-    shutdown.tasks.spawn(async move {
+    shutdown.spawn_part("persistor", async move {
         if let Err(error) = persistor.run().await {
             // Only the first failure counts: with a full channel the process stops already.
             failing.try_send(error.into()).unwrap_or_default();
@@ -288,19 +355,19 @@ impl Front {
         };
         let persisted = tail(&topics.persisted).await?;
         let changes = tail(&topics.memberships).await?;
+        let watched = |part, tail| WatchedTail::boxed(tail, shutdown.watch(part));
+        let (persisted, changes) =
+            (watched("broadcast", persisted), watched("memberships", changes));
         edge.spawn(persisted, changes, config.sockets.ping_interval);
         let payload_bytes_max = config.sockets.payload_bytes_max;
         let router = public_router(&state, &edge, socket_io, &config.http, payload_bytes_max);
         let connections_max = config.sockets.connections_max;
         let refusing = CancellationToken::new();
         let listening = listening(config, connections_max, refusing.clone(), shutdown);
-        shutdown.tasks.spawn(listen(listener, router, listening));
+        shutdown.spawn_part("public port", listen(listener, router, listening));
         Ok(Self { edge, refusing, publisher, registrar })
     }
-
-    /// Waits for every taken event to be answered.
-    async fn answer(&self, shutdown: &Shutdown, deadline: Instant) -> bool {
-        shutdown.events.close();
-        timeout_at(deadline, shutdown.events.wait()).await.is_ok()
-    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ pub struct Backends {
     /// Longest a call to Redis may take.
     pub redis_timeout: Duration,
     pub database_connections_max: u32,
-    /// Longest a call to the database may take.
+    /// Longest a call to Postgres may take.
     pub database_timeout: Duration,
 }
 
@@ -127,7 +127,7 @@ impl Backends {
                 "DATABASE_TIMEOUT_MS",
                 3_000,
                 10..=60_000,
-                "longest a call to the database may take",
+                "longest a call to Postgres may take; to SQLite: 10 s",
             ),
         }
     }
@@ -195,7 +195,7 @@ fn presence(r: &mut Reader, role: Role) -> PresenceChoice {
 }
 
 fn store(r: &mut Reader, role: Role) -> StoreChoice {
-    let help = "`postgres://` or `sqlite:`; a file of the data directory in `dev` and `standalone`";
+    let help = "`postgres://` or `sqlite:`; a file of the data directory in `dev` and `standalone`; for PgBouncer see ARCHITECTURE.md";
     let Some(url) = r.url("DATABASE_URL", help) else {
         let value = if role.may_embed() { EMBEDDED } else { "" };
         r.note("DATABASE_URL", value, "", Source::Default, help);
@@ -370,11 +370,29 @@ fn security(r: &mut Reader) -> Vec<(&'static str, SecretString)> {
     if let Some(password) = r.secret("KAFKA_SASL_PASSWORD", "password of SASL") {
         security.push(("sasl.password", password));
     }
-    let protocol = r.raw("KAFKA_SECURITY_PROTOCOL").unwrap_or_default().to_uppercase();
-    for setting in ["KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] {
-        if protocol.starts_with("SASL") && r.raw(setting).is_none() {
-            r.problem(setting, format!("is not set, and `{protocol}` needs it"));
+    check_protocol(r);
+    security
+}
+
+/// Nobody gives a password to have it unused, or certificates to speak without them.
+fn check_protocol(r: &mut Reader) {
+    let protocol = r.raw("KAFKA_SECURITY_PROTOCOL").unwrap_or_else(|| "PLAINTEXT".to_owned());
+    let protocol = protocol.to_uppercase();
+    for (setting, is_used) in [
+        ("KAFKA_SASL_MECHANISM", protocol.starts_with("SASL")),
+        ("KAFKA_SASL_USERNAME", protocol.starts_with("SASL")),
+        ("KAFKA_SASL_PASSWORD", protocol.starts_with("SASL")),
+        ("KAFKA_SSL_CA_FILE", protocol.ends_with("SSL")),
+    ] {
+        match r.raw(setting) {
+            None if is_used && setting != "KAFKA_SSL_CA_FILE" => {
+                r.problem(setting, format!("is not set, and `{protocol}` needs it"));
+            }
+            Some(_) if !is_used => {
+                let text = format!("{setting} is set, and `{protocol}` would not use it");
+                r.problem("KAFKA_SECURITY_PROTOCOL", text);
+            }
+            None | Some(_) => {}
         }
     }
-    security
 }

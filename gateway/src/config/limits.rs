@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{Config, Role, reader::Reader};
+use super::{Config, PresenceChoice, Role, reader::Reader};
 
-/// A client gives a `sendMessage` up after this long at the latest (contract: quickly, never later than 10 s).
-const ACK_LIMIT: Duration = Duration::from_secs(10);
+/// Longest a client waits for the ack of a message: what was not answered by then is refused.
+pub const ACK_LIMIT: Duration = Duration::from_secs(10);
+
+/// Kept of the drain limit for flushing, leaving and releasing once the sockets are closed.
+pub const LAST_STEPS: Duration = Duration::from_secs(2);
+
+/// A lease is renewed so many times while it would live.
+pub const LEASE_RENEWALS: u32 = 3;
 
 /// Limits of the Socket.IO side.
 #[derive(Clone, Debug)]
@@ -272,19 +278,42 @@ pub(super) fn cross_check(r: &mut Reader, config: &Config) {
     if presence.lease > presence.ttl {
         r.problem("PRESENCE_LEASE_MS", "must not be longer than PRESENCE_TTL_S");
     }
-    let drain = backends.kafka.publish_timeout + lifecycle.close_limit;
-    if drain > lifecycle.drain_limit {
-        let (drain, limit) = (drain.as_millis(), lifecycle.drain_limit.as_millis());
-        r.problem(
-            "DRAIN_LIMIT_MS",
-            format!("KAFKA_PUBLISH_TIMEOUT_MS + DRAIN_CLOSE_MS ({drain} ms) must fit into it ({limit} ms)"),
-        );
+    if config.role.serves_clients() {
+        check_redis_timeout(r, config);
+        check_drain(r, lifecycle);
     }
     if backends.kafka.publish_timeout + backends.database_timeout >= ACK_LIMIT {
         let limit = ACK_LIMIT.as_millis();
         r.problem(
             "KAFKA_PUBLISH_TIMEOUT_MS",
             format!("with DATABASE_TIMEOUT_MS it must stay below {limit} ms, the longest a client waits for an ack"),
+        );
+    }
+}
+
+/// One call that takes as long as it may must not cost every socket its presence.
+fn check_redis_timeout(r: &mut Reader, Config { presence, backends, .. }: &Config) {
+    let (timeout, renewal) = (backends.redis_timeout, presence.lease / LEASE_RENEWALS);
+    if matches!(backends.presence, PresenceChoice::Redis { .. })
+        && renewal + timeout >= presence.lease
+    {
+        let (timeout, lease) = (timeout.as_millis(), presence.lease.as_millis());
+        r.problem(
+            "REDIS_TIMEOUT_MS",
+            format!("a call of {timeout} ms would outlive a lease of PRESENCE_LEASE_MS ({lease} ms), renewed after a third of it"),
+        );
+    }
+}
+
+/// What was taken just before a stop is answered before the sockets are closed, and something is left for the rest.
+fn check_drain(r: &mut Reader, lifecycle: &Lifecycle) {
+    let drain = ACK_LIMIT + lifecycle.close_limit + LAST_STEPS;
+    if drain > lifecycle.drain_limit {
+        let (acks, last) = (ACK_LIMIT.as_millis(), LAST_STEPS.as_millis());
+        let (drain, limit) = (drain.as_millis(), lifecycle.drain_limit.as_millis());
+        r.problem(
+            "DRAIN_LIMIT_MS",
+            format!("{acks} ms for the last acks + DRAIN_CLOSE_MS + {last} ms to flush and leave ({drain} ms) must fit into it ({limit} ms)"),
         );
     }
 }

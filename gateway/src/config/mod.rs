@@ -7,14 +7,21 @@ mod limits;
 mod reader;
 mod tokens;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use uuid::Uuid;
 
 pub use backends::{
     Backends, BrokerChoice, Data, KafkaConfig, PresenceChoice, StoreChoice, Topics,
 };
-pub use limits::{Http, Lifecycle, Persistor, PresenceTimes, Sockets};
+pub use limits::{
+    ACK_LIMIT, Http, LAST_STEPS, LEASE_RENEWALS, Lifecycle, Persistor, PresenceTimes, Sockets,
+};
 use reader::Reader;
 pub use reader::{Effective, Source};
 pub use tokens::{KeySource, TokenRules};
@@ -151,7 +158,8 @@ impl Config {
             ("ADMIN_PORT", 9_090, "port for metrics and probes; never public"),
             role,
         );
-        if port != 0 && port == admin_port {
+        let is_taken = port != 0 && port == admin_port && overlap(host, admin_host);
+        if role.serves_clients() && is_taken {
             r.problem("ADMIN_PORT", format!("is {port} like PORT: they need two ports"));
         }
         let config = Self {
@@ -214,6 +222,16 @@ fn address(
         }
     };
     (host, r.number(port_name, "", port_default, 0..=u16::MAX, port_help))
+}
+
+/// Whether two listeners on one port would meet. Not set is `::`, which takes IPv4 as well.
+fn overlap(one: Option<IpAddr>, other: Option<IpAddr>) -> bool {
+    let all = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let (one, other) = (one.unwrap_or(all), other.unwrap_or(all));
+    let covers = |one: IpAddr, other: IpAddr| {
+        one == other || one == all || (one == Ipv4Addr::UNSPECIFIED && other.is_ipv4())
+    };
+    covers(one, other) || covers(other, one)
 }
 
 /// A lone word that is no level would be taken for the name of a target, and nothing would be logged.

@@ -180,12 +180,14 @@ impl Reader {
 }
 
 /// The URL with its user info masked; a text that is no URL is masked whole. A password that should have been escaped
-/// is masked as well: everything before the last `@` counts as user info.
+/// is masked as well: everything before the last `@` counts as user info, and with a `?` before it nobody can tell
+/// whether a place or a parameter follows.
 pub(super) fn mask_url(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return if url.starts_with("sqlite:") { url.to_owned() } else { MASK.to_owned() };
     };
     let (user_info, place) = match rest.rsplit_once('@') {
+        Some((before, _)) if before.contains('?') => return format!("{scheme}://{MASK}"),
         Some((user_info, place)) => (Some(user_info), place),
         None => (None, rest),
     };
@@ -211,8 +213,10 @@ mod tests {
         let check = |url: &str, expect: &str| assert_eq!(mask_url(url), expect);
         check("postgres://chat:s3c@db:5432/chat", "postgres://chat:********@db:5432/chat");
         check("redis://:p@ss@host:6379/0", "redis://:********@host:6379/0");
-        check("postgres://chat:p/s#s?x@db/chat", "postgres://chat:********@db/chat");
-        check("postgres://db/chat?password=p@ss", "postgres://********:********@ss");
+        check("postgres://chat:p/s#sx@db/chat", "postgres://chat:********@db/chat");
+        check("postgres://chat:p/s#s?x@db/chat", "postgres://********");
+        check("postgres://db/chat?password=p@ss", "postgres://********");
+        check("postgres://chat@db/chat?password=p@ss", "postgres://********");
         check("postgres://db/chat?password=x", "postgres://db/chat?********");
         check("sqlite:/data/chat.db", "sqlite:/data/chat.db");
         check("not a url with secret", MASK);

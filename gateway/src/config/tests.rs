@@ -52,7 +52,13 @@ fn contradicting_times_are_refused() {
     };
     check(&[("PRESENCE_TTL_S", "45")], "PRESENCE_TTL_S: ");
     check(&[("PRESENCE_LEASE_MS", "61000")], "PRESENCE_LEASE_MS: ");
-    check(&[("DRAIN_LIMIT_MS", "10000")], "DRAIN_LIMIT_MS: ");
+    // 10 s for the acks, 10 s for the sockets, 2 s for the rest.
+    check(&[("DRAIN_LIMIT_MS", "21999")], "DRAIN_LIMIT_MS: ");
+    assert!(load(Role::Dev, &[("DRAIN_LIMIT_MS", "22000")]).is_ok());
+    let redis = ("REDIS_URL", "redis://redis");
+    check(&[redis, ("PRESENCE_LEASE_MS", "1500")], "REDIS_TIMEOUT_MS: ");
+    assert!(load(Role::Dev, &[redis, ("PRESENCE_LEASE_MS", "1502")]).is_ok());
+    assert!(load(Role::Dev, &[("PRESENCE_LEASE_MS", "1500")]).is_ok(), "no Redis, no timeout");
     check(&[("DATABASE_TIMEOUT_MS", "6000")], "KAFKA_PUBLISH_TIMEOUT_MS: ");
     check(&[("KAFKA_TOPIC_PERSISTED", "chat.messages.v1")], "KAFKA_TOPIC_MESSAGES: ");
     check(&[("JWT_ALGORITHM", "RS256")], "JWT_PUBLIC_KEY_FILE: ");
@@ -67,9 +73,61 @@ fn no_secret_is_ever_shown() {
             ("JWT_SECRET", "hush-hush"),
             ("DATABASE_URL", "postgres://chat:hush-hush@db/chat"),
             ("REDIS_URL", "redis://:hush-hush@redis"),
+            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+            ("KAFKA_SASL_MECHANISM", "PLAIN"),
+            ("KAFKA_SASL_USERNAME", "chat"),
             ("KAFKA_SASL_PASSWORD", "hush-hush"),
         ],
     )
     .unwrap();
     assert!(!format!("{config:?}").contains("hush"));
+}
+
+#[test]
+fn credentials_that_would_not_be_used_are_refused() {
+    for (setting, value) in [
+        ("KAFKA_SASL_USERNAME", "chat"),
+        ("KAFKA_SASL_PASSWORD", "hush"),
+        ("KAFKA_SASL_MECHANISM", "PLAIN"),
+        ("KAFKA_SSL_CA_FILE", "/dev/null"),
+    ] {
+        for protocol in ["", "plaintext"] {
+            let settings = [(setting, value), ("KAFKA_SECURITY_PROTOCOL", protocol)];
+            let error = load(Role::Dev, &settings).unwrap_err();
+            let expect = format!("KAFKA_SECURITY_PROTOCOL: {setting} is set");
+            assert!(error.problems[0].starts_with(&expect), "{error}");
+        }
+    }
+    let ssl = [("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_CA_FILE", "/dev/null")];
+    assert!(load(Role::Dev, &ssl).is_ok());
+}
+
+#[test]
+fn the_ports_may_be_one_only_where_they_do_not_meet() {
+    let meet = |role: Role, host: &str, admin_host: &str| {
+        let settings = [
+            ("PORT", "3000"),
+            ("ADMIN_PORT", "3000"),
+            ("HOST", host),
+            ("ADMIN_HOST", admin_host),
+            ("KAFKA_BROKERS", "kafka:9092"),
+            ("DATABASE_URL", "postgres://db/chat"),
+        ];
+        load(role, &settings).is_err_and(|error| error.to_string().contains("ADMIN_PORT: "))
+    };
+    assert!(!meet(Role::Worker, "", ""), "a worker has one port");
+    for (host, admin_host) in [
+        ("", ""),
+        ("::", "127.0.0.1"),
+        ("10.0.0.1", ""),
+        ("0.0.0.0", "10.0.0.1"),
+        ("0.0.0.0", "::"),
+        ("10.0.0.1", "10.0.0.1"),
+    ] {
+        assert!(meet(Role::Serve, host, admin_host), "{host} {admin_host}");
+    }
+    for (host, admin_host) in [("10.0.0.1", "127.0.0.1"), ("0.0.0.0", "::1"), ("::1", "127.0.0.1")]
+    {
+        assert!(!meet(Role::Serve, host, admin_host), "{host} {admin_host}");
+    }
 }

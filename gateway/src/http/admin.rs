@@ -1,6 +1,10 @@
 //! Probes, health of the backends, metrics: for operators, on the admin port.
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router, extract::State, response::IntoResponse as _, response::Response, routing::get,
@@ -36,9 +40,9 @@ pub fn probes(state: &AppState) -> Router {
     process_probes(state.readiness.clone(), state.shutdown.clone())
 }
 
-/// Everything on the admin port.
+/// Everything on the admin port. The backends are empty until they are opened.
 pub fn admin_router(
-    dependencies: Dependencies,
+    dependencies: Arc<OnceLock<Dependencies>>,
     readiness: Readiness,
     shutdown: Shutdown,
     metrics: PrometheusHandle,
@@ -70,8 +74,12 @@ async fn readyz(
     }
 }
 
-async fn health(State(dependencies): State<Dependencies>) -> Response {
-    let Dependencies { broker, store, presence } = dependencies;
+async fn health(State(dependencies): State<Arc<OnceLock<Dependencies>>>) -> Response {
+    let Some(dependencies) = dependencies.get() else {
+        let body = json!({"status": "starting", "dependencies": {}});
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
+    };
+    let Dependencies { broker, store, presence } = dependencies.clone();
     let (broker_up, store_up, presence_up) =
         tokio::join!(timed(broker.1.ping()), timed(store.1.ping()), async {
             match &presence {

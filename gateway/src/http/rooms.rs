@@ -8,7 +8,8 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{
     HttpError, Rest,
@@ -31,6 +32,9 @@ const PAGE_MESSAGES_MAX: u32 = 100;
 /// Page of history when `limit` is not given, in messages.
 const PAGE_MESSAGES_DEFAULT: u32 = 50;
 
+/// Rooms of one user, and members of one room, that are listed: the contract has no pages for them. About 1 MB.
+const LISTED_MAX: u32 = 10_000;
+
 /// How long a request waits for its membership change to be in the log; a worker publishes it otherwise.
 const PUBLISH_WAIT: Duration = Duration::from_millis(500);
 
@@ -41,16 +45,20 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<RoomBody>), HttpError> {
     let name =
         RoomName::new(body.name).map_err(|error| HttpError::BadRequest(error.to_string()))?;
-    let (room, outbox) = rest.state.store.create_room(&name, user.id).await?;
-    announce(&rest, outbox).await;
-    Ok((StatusCode::CREATED, Json(RoomBody::from(&room))))
+    let events = rest.state.shutdown.events.clone();
+    to_the_end(&events, async move {
+        let (room, outbox) = rest.state.store.create_room(&name, user.id).await?;
+        wait_a_moment(announce(&rest, &outbox)).await;
+        Ok((StatusCode::CREATED, Json(RoomBody::from(&room))))
+    })
+    .await
 }
 
 pub(super) async fn list(
     State(rest): State<Rest>,
     Caller(user): Caller,
 ) -> Result<Json<Vec<RoomBody>>, HttpError> {
-    let rooms = rest.state.store.rooms_of(user.id).await?;
+    let rooms = rest.state.store.rooms_of(user.id, LISTED_MAX).await?;
     Ok(Json(rooms.iter().map(RoomBody::from).collect()))
 }
 
@@ -59,19 +67,23 @@ pub(super) async fn join(
     Caller(user): Caller,
     InRoom(room_id): InRoom,
 ) -> Result<(StatusCode, Json<JoinedBody>), HttpError> {
-    match rest.state.store.join(room_id, user.id).await? {
-        Joined::NoSuchRoom => Err(HttpError::NoSuchRoom),
-        Joined::AlreadyAMember => Err(HttpError::AlreadyAMember),
-        Joined::Now { joined_at, outbox } => {
-            announce(&rest, outbox).await;
-            let body = JoinedBody {
-                room_id: room_id.to_string(),
-                user_id: user.id.to_string(),
-                joined_at: format_time(joined_at),
-            };
-            Ok((StatusCode::CREATED, Json(body)))
+    let events = rest.state.shutdown.events.clone();
+    to_the_end(&events, async move {
+        match rest.state.store.join(room_id, user.id).await? {
+            Joined::NoSuchRoom => Err(HttpError::NoSuchRoom),
+            Joined::AlreadyAMember => Err(HttpError::AlreadyAMember),
+            Joined::Now { joined_at, outbox } => {
+                wait_a_moment(announce(&rest, &outbox)).await;
+                let body = JoinedBody {
+                    room_id: room_id.to_string(),
+                    user_id: user.id.to_string(),
+                    joined_at: format_time(joined_at),
+                };
+                Ok((StatusCode::CREATED, Json(body)))
+            }
         }
-    }
+    })
+    .await
 }
 
 pub(super) async fn leave(
@@ -79,18 +91,23 @@ pub(super) async fn leave(
     Caller(user): Caller,
     InRoom(room_id): InRoom,
 ) -> Result<StatusCode, HttpError> {
-    match rest.state.store.leave(room_id, user.id).await? {
-        Left::NotAMember => Err(HttpError::NothingToLeave),
-        Left::Now { outbox } => {
-            // This gateway's own sockets do not wait for the log. If the database has just gone, the
-            // record or the worker brings the change again.
-            if let Err(error) = rest.edge.memberships().apply(room_id, user.id).await {
-                tracing::warn!(%error, room.id = %room_id, "left {room_id}, not yet applied here: {error}");
+    let events = rest.state.shutdown.events.clone();
+    to_the_end(&events, async move {
+        match rest.state.store.leave(room_id, user.id).await? {
+            Left::NotAMember => Err(HttpError::NothingToLeave),
+            Left::Now { outbox } => {
+                // The other gateways do not wait for this one's database, and this one's own sockets not for the
+                // log. If the database has just gone, the record or the worker brings the change again.
+                let announced = announce(&rest, &outbox);
+                if let Err(error) = rest.edge.memberships().apply(room_id, user.id).await {
+                    tracing::warn!(%error, room.id = %room_id, "left {room_id}, not yet applied here: {error}");
+                }
+                wait_a_moment(announced).await;
+                Ok(StatusCode::NO_CONTENT)
             }
-            announce(&rest, outbox).await;
-            Ok(StatusCode::NO_CONTENT)
         }
-    }
+    })
+    .await
 }
 
 pub(super) async fn members(
@@ -99,7 +116,7 @@ pub(super) async fn members(
     InRoom(room_id): InRoom,
 ) -> Result<Json<Vec<MemberBody>>, HttpError> {
     may_read(&rest, user.id, room_id).await?;
-    let members = rest.state.store.members(room_id).await?;
+    let members = rest.state.store.members(room_id, LISTED_MAX).await?;
     Ok(Json(members.iter().map(MemberBody::from).collect()))
 }
 
@@ -168,26 +185,45 @@ async fn may_read(rest: &Rest, user: UserId, room: RoomId) -> Result<(), HttpErr
     })
 }
 
+/// Makes a change and what follows from it one thing: a client that closes its connection in the middle drops the
+/// handler, and the change would be made, but nobody told.
+async fn to_the_end<T: Send + 'static>(
+    events: &TaskTracker,
+    change: impl Future<Output = Result<T, HttpError>> + Send + 'static,
+) -> Result<T, HttpError> {
+    // Ends by itself: every call in it has a limit. A drain waits for it like for an event.
+    events.spawn(change).await.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        // Only the end of the process cancels it.
+        Err(_) => Err(HttpError::Draining),
+    })
+}
+
 /// Publishes a committed change and takes it off the outbox. Whatever goes wrong here, a worker does it later.
-async fn announce(rest: &Rest, entry: OutboxEntry) {
-    let report = match rest.state.publishing.membership(&entry) {
+fn announce(rest: &Rest, entry: &OutboxEntry) -> Option<JoinHandle<()>> {
+    let report = match rest.state.publishing.membership(entry) {
         Ok(report) => report,
         Err(error) => {
             tracing::warn!(%error, "left a membership change to the worker: {error}");
-            return;
+            return None;
         }
     };
-    let store = rest.state.store.clone();
+    let (store, id) = (rest.state.store.clone(), entry.id);
     // Ends with the report, which the publisher's patience bounds.
-    let publishing = rest.state.shutdown.events.spawn(async move {
+    Some(rest.state.shutdown.events.spawn(async move {
         let result = report.await;
         if let Err(error) = result {
             tracing::warn!(%error, "left a membership change to the worker: {error}");
-        } else if let Err(error) = store.outbox_remove(&[entry.id]).await {
+        } else if let Err(error) = store.outbox_remove(&[id]).await {
             tracing::warn!(%error, "a membership change will be published twice: {error}");
         }
-    });
-    if timeout(PUBLISH_WAIT, publishing).await.is_err() {
+    }))
+}
+
+/// So that whoever was answered finds the change wherever they look, unless the log is slow.
+async fn wait_a_moment(announced: Option<JoinHandle<()>>) {
+    let Some(announced) = announced else { return };
+    if timeout(PUBLISH_WAIT, announced).await.is_err() {
         tracing::debug!("a membership change is still on its way");
     }
 }

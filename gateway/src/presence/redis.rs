@@ -1,11 +1,19 @@
 //! The Redis hash of the contract, section 3, literally. One Redis, not a cluster: a script looks leases up.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use redis::{
-    Client, FromRedisValue, IntoConnectionInfo as _, Pipeline, RedisResult,
+    Client, FromRedisValue, IntoConnectionInfo as _, Pipeline, RedisError, RedisResult,
     aio::{ConnectionManager, ConnectionManagerConfig},
     cmd,
     io::tcp::TcpSettings,
@@ -63,8 +71,17 @@ const WRONG_TYPE: &str = "WRONGTYPE";
 /// Before the server id in the key of a lease.
 const LEASE_PREFIX: &str = "presence:server:";
 
-/// A connection that says nothing for so many call timeouts is given up.
+/// What a Redis says that may no longer be written to. Scripts of an old one say it in the middle of their error.
+const DEMOTED: [&str; 2] = ["READONLY", "MASTERDOWN"];
+
+/// A connection on which so many calls in a row, or the network for so many call timeouts, say nothing is given up.
 const SILENCES_MAX: u32 = 3;
+
+/// A connection younger than this is not replaced: whoever leads to a demoted Redis will do so again.
+const REPLACED_AFTER: Duration = Duration::from_millis(500);
+
+/// A key that never exists.
+const NO_KEY: &str = "presence:none";
 
 /// How Redis is reached.
 #[derive(Clone)]
@@ -88,8 +105,29 @@ impl fmt::Debug for RedisSettings {
 /// Presence in Redis or Valkey.
 #[derive(Clone)]
 pub struct RedisPresence {
-    connection: ConnectionManager,
+    client: Client,
+    link: Arc<Mutex<Link>>,
+    /// Calls in a row that were not answered.
+    silences: Arc<AtomicU32>,
     settings: RedisSettings,
+}
+
+/// One connection at a time. It connects anew by itself when it breaks, and only then.
+#[derive(Clone)]
+struct Link {
+    connection: ConnectionManager,
+    made_at: Instant,
+}
+
+impl Link {
+    fn new(client: &Client, timeout: Duration) -> RedisResult<Self> {
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(timeout))
+            .set_response_timeout(Some(timeout))
+            .set_number_of_retries(0);
+        let connection = ConnectionManager::new_lazy_with_config(client.clone(), config)?;
+        Ok(Self { connection, made_at: Instant::now() })
+    }
 }
 
 impl fmt::Debug for RedisPresence {
@@ -112,7 +150,8 @@ impl RedisPresence {
         url.into_connection_info().map(|_| ()).map_err(unavailable)
     }
 
-    /// Needs no Redis to be reachable: connects at the first call, and again after a failed one.
+    /// Needs no Redis to be reachable: connects at the first call, and again after a failed one. Also leaves a Redis that
+    /// was demoted, and one that only takes calls.
     pub fn new(settings: RedisSettings) -> Result<Self, PresenceError> {
         let info = settings.url.as_str().into_connection_info().map_err(unavailable)?;
         // A Redis whose machine is gone answers nothing, not even with a reset: without these a connection to it
@@ -122,24 +161,51 @@ impl RedisPresence {
         #[cfg(target_os = "linux")]
         let tcp = tcp.set_user_timeout(settings.timeout * SILENCES_MAX);
         let info = info.set_tcp_settings(tcp);
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(settings.timeout))
-            .set_response_timeout(Some(settings.timeout))
-            .set_number_of_retries(0);
         let client = Client::open(info).map_err(unavailable)?;
-        let connection =
-            ConnectionManager::new_lazy_with_config(client, config).map_err(unavailable)?;
-        Ok(Self { connection, settings })
+        let link = Link::new(&client, settings.timeout).map_err(unavailable)?;
+        let link = Arc::new(Mutex::new(link));
+        Ok(Self { client, link, silences: Arc::default(), settings })
     }
 
     async fn call<T>(
         &self,
         call: impl AsyncFnOnce(&mut ConnectionManager) -> RedisResult<T>,
     ) -> Result<T, PresenceError> {
-        let mut connection = self.connection.clone();
-        match timeout(self.settings.timeout, call(&mut connection)).await {
+        let Link { mut connection, made_at } = self.link.lock().clone();
+        let answer = timeout(self.settings.timeout, call(&mut connection)).await;
+        let is_silent = match &answer {
+            Ok(Ok(_)) => false,
+            Ok(Err(error)) => error.is_timeout(),
+            Err(_) => true,
+        };
+        if !is_silent {
+            self.silences.store(0, Ordering::Relaxed);
+        } else if self.silences.fetch_add(1, Ordering::Relaxed) + 1 >= SILENCES_MAX {
+            self.replace(made_at, "says nothing");
+        }
+        match answer {
+            Ok(Err(error)) if is_demoted(&error) => {
+                self.replace(made_at, "was demoted");
+                Err(unavailable(error))
+            }
             Ok(result) => result.map_err(unavailable),
             Err(_) => Err(PresenceError(format!("no answer in {:?}", self.settings.timeout))),
+        }
+    }
+
+    /// The next call connects anew, to whom the address then leads. Nothing happens if somebody else was quicker.
+    fn replace(&self, made_at: Instant, why: &str) {
+        let mut link = self.link.lock();
+        if link.made_at != made_at || made_at.elapsed() < REPLACED_AFTER {
+            return;
+        }
+        match Link::new(&self.client, self.settings.timeout) {
+            Ok(new) => {
+                *link = new;
+                self.silences.store(0, Ordering::Relaxed);
+                tracing::warn!("left a Redis that {why}");
+            }
+            Err(error) => tracing::error!(%error, "cannot leave a Redis that {why}: {error}"),
         }
     }
 
@@ -195,16 +261,18 @@ impl Presence for RedisPresence {
         for command in commands {
             self.add(&mut pipeline, command);
         }
-        let results: Vec<RedisResult<redis::Value>> =
-            self.call(async |connection| pipeline.query_async(connection).await).await?;
-        for error in results.into_iter().filter_map(Result::err) {
-            if error.code() != Some(WRONG_TYPE) {
-                return Err(unavailable(error));
+        self.call(async |connection| {
+            let results: Vec<RedisResult<redis::Value>> = pipeline.query_async(connection).await?;
+            for error in results.into_iter().filter_map(Result::err) {
+                if error.code() != Some(WRONG_TYPE) {
+                    return Err(error);
+                }
+                // Somebody else's key under our name: repeating the command is useless, and the others are done.
+                tracing::error!(%error, "a key of presence holds something else: {error}");
             }
-            // Somebody else's key under our name: repeating the command is useless, and the others are done.
-            tracing::error!(%error, "a key of presence holds something else: {error}");
-        }
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 
     async fn sockets(&self, user: UserId) -> Result<Vec<Entry>, PresenceError> {
@@ -251,9 +319,13 @@ impl Presence for RedisPresence {
         self.script::<i64>(RELEASE, &lease_key(server_id), &[&value]).await.map(|_| ())
     }
 
+    /// A write that changes nothing: a Redis that was demoted still answers a `PING`.
     async fn ping(&self) -> Result<Duration, PresenceError> {
         let started = Instant::now();
-        self.call(async |connection| cmd("PING").query_async::<String>(connection).await).await?;
+        let write = async |connection: &mut ConnectionManager| {
+            cmd("DEL").arg(NO_KEY).query_async::<i64>(connection).await
+        };
+        self.call(write).await?;
         Ok(started.elapsed())
     }
 }
@@ -266,7 +338,12 @@ fn lease_key(server_id: &str) -> String {
     format!("{LEASE_PREFIX}{server_id}")
 }
 
+fn is_demoted(error: &RedisError) -> bool {
+    let (code, detail) = (error.code().unwrap_or_default(), error.detail().unwrap_or_default());
+    DEMOTED.iter().any(|word| code == *word || detail.contains(word))
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn unavailable(error: redis::RedisError) -> PresenceError {
+fn unavailable(error: RedisError) -> PresenceError {
     PresenceError(error.to_string())
 }

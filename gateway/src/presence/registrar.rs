@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Command, Entry, Lease, Presence, PresenceError};
 use crate::{
     chat::{SocketId, UserId},
+    config::LEASE_RENEWALS,
     shutdown::Shutdown,
 };
 
@@ -33,7 +34,7 @@ const RETRY: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct RegistrarSettings {
     pub server_id: String,
-    /// Renewed when a third of it has passed.
+    /// Renewed [`LEASE_RENEWALS`] times while it would live.
     pub lease: Duration,
 }
 
@@ -95,7 +96,7 @@ impl Registrar {
         });
         let closed = shared.closed.clone();
         let running = run(Arc::clone(&shared));
-        shutdown.tasks.spawn(closed.run_until_cancelled_owned(running));
+        shutdown.spawn_part("presence", closed.run_until_cancelled_owned(running));
         Self { shared }
     }
 
@@ -140,27 +141,37 @@ impl Registrar {
         self.shared.noted.notify_one();
     }
 
-    /// Writes what is noted, within `limit`, and gives the lease up last.
+    /// Writes what is noted and gives the lease up last, both within `limit`.
     pub async fn close(&self, limit: Duration) {
         let shared = &self.shared;
-        let written = async {
-            loop {
-                let written = shared.written.notified();
-                tokio::pin!(written);
-                written.as_mut().enable();
-                if shared.state.lock().is_idle() {
-                    return;
-                }
-                written.await;
-            }
+        let leaving = async {
+            self.written().await;
+            shared.closed.cancel();
+            let (server_id, started_at) = (&shared.settings.server_id, shared.started_at);
+            shared.presence.release_lease(server_id, started_at).await
         };
-        if timeout(limit, written).await.is_err() {
-            tracing::warn!("left presence as it is: Redis is away, the lease will end it");
+        match timeout(limit, leaving).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "could not release the lease, it will end: {error}");
+            }
+            Err(_) => {
+                tracing::warn!("left presence as it is: Redis is away, the lease will end it");
+            }
         }
         shared.closed.cancel();
-        let (server_id, started_at) = (&shared.settings.server_id, shared.started_at);
-        if let Err(error) = shared.presence.release_lease(server_id, started_at).await {
-            tracing::warn!(%error, "could not release the lease, it will end: {error}");
+    }
+
+    /// Waits until nothing is to be written.
+    async fn written(&self) {
+        loop {
+            let written = self.shared.written.notified();
+            tokio::pin!(written);
+            written.as_mut().enable();
+            if self.shared.state.lock().is_idle() {
+                return;
+            }
+            written.await;
         }
     }
 }
@@ -258,7 +269,7 @@ impl Shared {
                 if came_back || lease == Lease::TakenAnew {
                     self.state.lock().register_again();
                 }
-                settings.lease / 3
+                settings.lease / LEASE_RENEWALS
             }
             Err(error) => {
                 went_down(is_down, &error);

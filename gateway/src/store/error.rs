@@ -34,6 +34,17 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+/// Why a schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The schema and this program do not belong together (another version has been here), and waiting does not change
+    /// that. The text is about migrations, never about values of users.
+    #[error("its schema is not one that this program can bring up to date: {0}")]
+    Schema(#[source] MigrateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why a store could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -69,18 +80,17 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-impl From<MigrateError> for StoreError {
+impl From<MigrateError> for MigrationError {
     fn from(error: MigrateError) -> Self {
-        let is_rejected = if let MigrateError::Execute(source)
-        | MigrateError::ExecuteMigration(source, _) = &error
-        {
-            is_about_the_values(source)
-        } else {
-            // The schema and this program do not belong together, and waiting does not change that.
-            true
-        };
-        let error = sqlx::Error::Migrate(Box::new(error));
-        if is_rejected { Self::Rejected(error) } else { Self::Unavailable(error) }
+        let is_outage = matches!(
+            &error,
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)
+                if !is_about_the_values(source)
+        );
+        if is_outage {
+            return Self::Store(StoreError::Unavailable(sqlx::Error::Migrate(Box::new(error))));
+        }
+        Self::Schema(error)
     }
 }
 

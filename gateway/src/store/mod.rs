@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 
 use crate::chat::{Change, Member, Message, MessageId, Room, RoomId, RoomName, UserId};
 
-pub use error::{OpenError, StoreError};
+pub use error::{MigrationError, OpenError, StoreError};
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{Location, SqliteOptions, SqliteStore};
 
@@ -93,8 +93,9 @@ pub struct StoredMessage {
 /// The database. Every call is bounded by the pool's and the statement's timeout.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
-    /// Brings the schema up to date. Safe to run by several at once.
-    async fn migrate(&self) -> Result<(), StoreError>;
+    /// Brings the schema up to date. Safe to run by several at once, on a SQLite file by those of one process: whoever
+    /// opens it holds a lock.
+    async fn migrate(&self) -> Result<(), MigrationError>;
     /// Whether the schema is what this program needs (every migration applied, none unknown).
     async fn is_migrated(&self) -> Result<bool, StoreError>;
     /// How long the database takes to answer.
@@ -106,13 +107,13 @@ pub trait Store: Debug + Send + Sync {
         name: &RoomName,
         creator: UserId,
     ) -> Result<(Room, OutboxEntry), StoreError>;
-    /// The rooms `user` is a member of, oldest first.
-    async fn rooms_of(&self, user: UserId) -> Result<Vec<Room>, StoreError>;
+    /// The rooms `user` is a member of, oldest first, at most `limit`.
+    async fn rooms_of(&self, user: UserId, limit: u32) -> Result<Vec<Room>, StoreError>;
     async fn join(&self, room: RoomId, user: UserId) -> Result<Joined, StoreError>;
     async fn leave(&self, room: RoomId, user: UserId) -> Result<Left, StoreError>;
     async fn is_member(&self, room: RoomId, user: UserId) -> Result<bool, StoreError>;
-    /// In the order in which they joined.
-    async fn members(&self, room: RoomId) -> Result<Vec<Member>, StoreError>;
+    /// In the order in which they joined, at most `limit`.
+    async fn members(&self, room: RoomId, limit: u32) -> Result<Vec<Member>, StoreError>;
 
     /// A page of a room's history, ascending.
     async fn messages(&self, room: RoomId, page: Page) -> Result<Vec<Message>, StoreError>;

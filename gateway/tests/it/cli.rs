@@ -3,17 +3,18 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::TcpListener,
-    process::{Command, Output},
+    process::Output,
     time::{Duration, Instant},
 };
 
 use serde_json::json;
+use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use crate::{
     client::Transport,
     people::{Person, message},
-    process::{Process, SECRET, Settings},
+    process::{Process, SECRET, Settings, signal},
     world::{Backends, World, isolated},
 };
 
@@ -117,8 +118,40 @@ fn a_minted_token_opens_the_door() {
     let (code, stdout, _) = run(&Settings::new(), &["token", "--user", user]);
     assert_eq!(code, 0);
     assert_eq!(stdout.trim().split('.').count(), 3);
-    assert_eq!(run(&Settings::new(), &["token", "--user", "alice"]).0, 1);
+    let (code, _, stderr) = run(&Settings::new(), &["token", "--user", "alice"]);
+    assert_eq!(code, 64);
+    assert!(stderr.contains("--user: "), "{stderr}");
     assert_eq!(run(&Settings::new().without("JWT_SECRET"), &["token", "--user", user]).0, 64);
+}
+
+#[test]
+fn wrong_arguments_exit_64_and_help_exits_0() {
+    for arguments in [&["serv"][..], &["--nonsense"], &["token"], &["check", "nobody"]] {
+        let (code, _, stderr) = run(&Settings::new(), arguments);
+        assert_eq!(code, 64, "{arguments:?}: {stderr}");
+    }
+    for arguments in [&["--help"][..], &["--version"], &["help", "serve"]] {
+        let (code, stdout, _) = run(&Settings::new(), arguments);
+        assert_eq!(code, 0, "{arguments:?}");
+        assert!(!stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+/// It would be `dev`'s, and what the sub-command is given to keep would be somewhere else.
+#[test]
+fn a_flag_of_dev_before_another_command_is_refused() {
+    let data = TempDir::new().unwrap();
+    let directory = data.path().join("volume").display().to_string();
+    for arguments in [
+        &["--data", &directory, "standalone"][..],
+        &["--data", &directory, "dev"],
+        &["--ephemeral", "dev"],
+        &["--ephemeral", "serve"],
+    ] {
+        let (code, _, stderr) = run(&Settings::new(), arguments);
+        assert_eq!(code, 64, "{arguments:?}: {stderr}");
+        assert!(stderr.contains("cannot be used with"), "{stderr}");
+    }
 }
 
 #[test]
@@ -131,6 +164,78 @@ fn a_second_process_on_the_same_data_directory_is_refused() {
     assert!(stderr.contains("DATA_DIR") && stderr.contains("another process"), "{stderr}");
     first.kill();
     drop(Process::start(&["standalone"], &settings));
+}
+
+#[test]
+fn a_second_process_on_the_same_database_file_is_refused_by_whatever_name() {
+    let data = TempDir::new().unwrap();
+    let directory = |name: &str| data.path().join(name).display().to_string();
+    let file = data.path().join("shared.db");
+    std::os::unix::fs::symlink(&file, data.path().join("link.db")).unwrap();
+    let on = |data: &str, database: &str| {
+        let url = format!("sqlite:{database}");
+        Settings::new().with("DATA_DIR", directory(data)).with("DATABASE_URL", url)
+    };
+    let first = Process::start(&["standalone"], &on("a", &directory("shared.db")));
+    let embedded = Settings::new().with("DATA_DIR", directory("c"));
+    let second = Process::start(&["standalone"], &embedded);
+    for settings in [
+        on("b", &directory("shared.db")),
+        on("b", &directory("link.db")),
+        on("b", &directory("c/chat.db")),
+    ] {
+        let (code, _, stderr) = run(&settings, &["standalone"]);
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("DATABASE_URL") && stderr.contains("another process"), "{stderr}");
+    }
+    drop((first, second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_newer_version_is_named_as_such() {
+    let data = TempDir::new().unwrap();
+    let settings = Settings::new().with("DATA_DIR", data.path().display());
+    Process::start(&["standalone"], &settings).kill();
+    let options = SqliteConnectOptions::new().filename(data.path().join("chat.db"));
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    let newer = "UPDATE _sqlx_migrations SET version = 999999 WHERE version = 1";
+    sqlx::query(newer).execute(&mut connection).await.unwrap();
+    drop(connection);
+    let (code, _, stderr) = run(&settings, &["standalone"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("schema") && stderr.contains("999999"), "{stderr}");
+}
+
+#[test]
+fn a_parameter_that_is_not_known_is_named_without_its_value() {
+    let url = "postgres://nobody@127.0.0.1:1/chat?passwd=hunter2";
+    let settings = Settings::new().with("DATABASE_URL", url).with("START_LIMIT_MS", 100);
+    let data = TempDir::new().unwrap();
+    let settings = settings.with("DATA_DIR", data.path().display());
+    for level in ["info", "trace", "sqlx_postgres::options::parse=trace,info"] {
+        let (code, _, stderr) = run(&settings.clone().with("LOG_LEVEL", level), &["standalone"]);
+        assert_eq!(code, 69, "{stderr}");
+        assert!(stderr.contains("`passwd`") && !stderr.contains("hunter2"), "{stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_level_of_logs_shows_a_token_or_what_somebody_wrote() {
+    let level = "trace,tungstenite::protocol=trace";
+    let world = World::with(Backends::Embedded, Settings::new().with("LOG_LEVEL", level)).await;
+    let alice = Person::new();
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut client = world.connect(Transport::WebSocket, &alice).await;
+    client.join(&room).await;
+    client.ask("sendMessage", &message(&room, "hush-hush")).await;
+    assert_eq!(client.message().await["content"], "hush-hush");
+    let log = world.gateway().log();
+    assert!(log.contains("DEBUG"), "{} bytes", log.len());
+    let signature = alice.token.rsplit('.').next().unwrap();
+    for secret in ["hush-hush", signature] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,8 +287,7 @@ fn a_start_that_waits_for_a_backend_ends_at_once_when_asked() {
         let mut log = BufReader::new(child.stderr.take().unwrap());
         // It says what it waits for: by then it listens to signals.
         log.read_line(&mut String::new()).unwrap();
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+        signal(&child, "TERM");
         let started = Instant::now();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{role}");
         assert!(started.elapsed() < Duration::from_secs(3), "{role}: {:?}", started.elapsed());

@@ -86,6 +86,16 @@ fn the_image_starts_the_binary_as_a_user_without_rights_on_the_default_ports() {
     }
 }
 
+/// Debian 12 has Node 18, where `crypto` is no global of a script.
+#[test]
+fn the_readmes_client_runs_on_node_18() {
+    let readme = file("README.md");
+    let code = readme.split("```js\n").nth(1).unwrap().split("```").next().unwrap();
+    let code: Vec<_> = code.lines().map(|line| line.split("//").next().unwrap()).collect();
+    assert!(!code.join("\n").contains("crypto."), "{code:?}");
+    assert!(code.join("\n").contains("randomUUID()"), "{code:?}");
+}
+
 #[test]
 fn the_readme_names_commands_and_settings_that_exist() {
     let readme = file("README.md");

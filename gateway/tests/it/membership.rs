@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
     client::{Client, Transport},
@@ -60,6 +61,45 @@ async fn who_leaves_stops_hearing_and_speaking_on_every_gateway_within_a_second(
         assert_eq!(ack, json!({"success": false, "error": "Not a member of this room"}));
         let heard = bob.heard();
         assert!(heard.iter().all(|message| message["content"] != json!("secret")), "{heard:?}");
+    }
+}
+
+/// Asks to leave over a connection of its own and closes it a little later, as a page that is closed does.
+async fn leave_and_vanish(world: &World, person: &Person, room: &str, later: Duration) {
+    let mut stream = TcpStream::connect(world.gateway().address()).await.unwrap();
+    let request = format!(
+        "POST /rooms/{room}/leave HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Length: 0\r\n\r\n",
+        person.token
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(later).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_and_closes_the_connection_at_once_stops_hearing_all_the_same() {
+    // Nothing but the gateway that serves the request tells of the change.
+    let settings = Settings::new().with("OUTBOX_AGE_MS", 600_000).with("MEMBERSHIP_TTL_MS", 60_000);
+    let world = World::with(Backends::Embedded, settings).await;
+    let people = [Person::new(), Person::new()];
+    let bob = &people[1];
+    let mut socket = world.connect(Transport::WebSocket, bob).await;
+    for round in 0..40 {
+        let room = world.room_of(&people).await;
+        socket.join(&room).await;
+        // His membership is now remembered.
+        let ack = socket.ask("sendMessage", &message(&room, "before")).await;
+        assert_eq!(ack["status"], "ACCEPTED");
+        leave_and_vanish(&world, bob, &room, Duration::from_micros(round * 100)).await;
+        let path = format!("/rooms/{room}/members");
+        eventually("he has left", Duration::from_secs(15), async || {
+            let response = people[0].get(world.gateway(), &path).await;
+            response.json::<Vec<Value>>().await.unwrap().len() == 1
+        })
+        .await;
+        let left = Instant::now();
+        while socket.ask("sendMessage", &message(&room, "after")).await["status"] != "FAILED" {
+            assert!(left.elapsed() < SEEN_WITHIN, "round {round}: still allowed to speak");
+        }
     }
 }
 
@@ -143,7 +183,7 @@ async fn a_removed_member_is_never_left_in_the_room_a_thousand_times() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_gateways_sockets_stop_counting_when_its_lease_ends() {
-    let settings = Settings::new().with("PRESENCE_LEASE_MS", 1_500);
+    let settings = Settings::new().with("PRESENCE_LEASE_MS", 1_600);
     let mut world = World::real(2, 1, settings).await;
     let (alice, bob) = (Person::new(), Person::new());
     let _laptop =

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// How long a process may take to be ready, or to end.
@@ -96,9 +97,7 @@ impl Process {
 
     /// Sends a signal by its name, for example `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
-        assert!(status.success(), "kill -s {name} {pid}");
+        signal(&self.child, name);
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -189,6 +188,18 @@ impl Settings {
             .stderr(Stdio::piped());
         command
     }
+}
+
+/// Sends a signal by its name. The program `kill` is not on every machine.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let signal = match name {
+        "TERM" => Signal::TERM,
+        "INT" => Signal::INT,
+        "STOP" => Signal::STOP,
+        "CONT" => Signal::CONT,
+        _ => panic!("`{name}` is none of the signals that tests send"),
+    };
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 fn reachable(address: SocketAddr) -> SocketAddr {

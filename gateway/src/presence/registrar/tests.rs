@@ -10,17 +10,19 @@ use uuid::Uuid;
 use super::*;
 use crate::presence::EmbeddedPresence;
 
-/// The embedded presence, which can be away.
+/// The embedded presence, which can be away, or say nothing.
 #[derive(Debug)]
 struct Flaky {
     inner: EmbeddedPresence,
     is_away: AtomicBool,
+    is_frozen: AtomicBool,
 }
 
 impl Flaky {
     fn new() -> Arc<Self> {
         let hour = Duration::from_hours(1);
-        Arc::new(Self { inner: EmbeddedPresence::new(hour, hour), is_away: AtomicBool::new(false) })
+        let inner = EmbeddedPresence::new(hour, hour);
+        Arc::new(Self { inner, is_away: false.into(), is_frozen: false.into() })
     }
 
     fn check(&self) -> Result<(), PresenceError> {
@@ -54,6 +56,9 @@ impl Presence for Flaky {
 
     async fn release_lease(&self, id: &str, at: DateTime<Utc>) -> Result<(), PresenceError> {
         self.check()?;
+        if self.is_frozen.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.release_lease(id, at).await
     }
 
@@ -120,6 +125,19 @@ async fn closing_takes_everybody_off_and_releases_the_lease_last() {
     assert!(registered(&presence).await.is_empty());
     let renewed = presence.inner.renew_lease("gw", registrar.shared.started_at).await.unwrap();
     assert_eq!(renewed, Lease::TakenAnew, "it was released");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_takes_no_longer_than_it_may_whatever_redis_does() {
+    let presence = Flaky::new();
+    let registrar = start(&presence);
+    registrar.connected(user(0), socket(0), Utc::now());
+    settle().await;
+    presence.is_frozen.store(true, Ordering::SeqCst);
+    let (started, limit) = (Instant::now(), Duration::from_secs(1));
+    registrar.close(limit).await;
+    assert!(started.elapsed() <= limit + Duration::from_millis(1), "{:?}", started.elapsed());
+    assert!(registrar.shared.closed.is_cancelled());
 }
 
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! Every call is bounded: by `call_timeout` here, and by the server itself for what was given up here.
 
 mod history;
+mod parameters;
 mod persist;
 mod reach;
 mod rooms;
@@ -27,7 +28,8 @@ use tokio::time::timeout;
 
 use self::reach::Reach;
 use super::{
-    Batch, Joined, Left, OpenError, OutboxEntry, Page, Persisted, Store, StoreError, error::bounded,
+    Batch, Joined, Left, MigrationError, OpenError, OutboxEntry, Page, Persisted, Store,
+    StoreError, error::bounded,
 };
 use crate::chat::{Member, Message, MessageId, Room, RoomId, RoomName, UserId};
 
@@ -67,6 +69,11 @@ impl PostgresStore {
     /// Only reads the URL; connections are made when they are needed, so the database may be down.
     pub fn connect(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
         let PostgresOptions { pool_connections_max, call_timeout } = options;
+        for name in parameters::unknown(url) {
+            tracing::warn!(
+                "ignored the parameter `{name}` of the database's URL: it is none that is known"
+            );
+        }
         let server = PgConnectOptions::from_str(url)
             .map_err(|error| OpenError::InvalidUrl(error.to_string()))?
             .options(server_limits(call_timeout));
@@ -162,8 +169,8 @@ impl Drop for Lent {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        bounded("migrate", MIGRATION_LIMIT, schema::migrate(self)).await
+    async fn migrate(&self) -> Result<(), MigrationError> {
+        bounded("migrate", MIGRATION_LIMIT, async { Ok(schema::migrate(self).await) }).await?
     }
 
     async fn is_migrated(&self) -> Result<bool, StoreError> {
@@ -184,8 +191,8 @@ impl Store for PostgresStore {
         self.bounded("create_room", rooms::create(self, name, creator)).await
     }
 
-    async fn rooms_of(&self, user: UserId) -> Result<Vec<Room>, StoreError> {
-        self.bounded("rooms_of", rooms::of(self, user)).await
+    async fn rooms_of(&self, user: UserId, limit: u32) -> Result<Vec<Room>, StoreError> {
+        self.bounded("rooms_of", rooms::of(self, user, limit)).await
     }
 
     async fn join(&self, room: RoomId, user: UserId) -> Result<Joined, StoreError> {
@@ -200,8 +207,8 @@ impl Store for PostgresStore {
         self.bounded("is_member", rooms::is_member(self, room, user)).await
     }
 
-    async fn members(&self, room: RoomId) -> Result<Vec<Member>, StoreError> {
-        self.bounded("members", rooms::members(self, room)).await
+    async fn members(&self, room: RoomId, limit: u32) -> Result<Vec<Member>, StoreError> {
+        self.bounded("members", rooms::members(self, room, limit)).await
     }
 
     async fn messages(&self, room: RoomId, page: Page) -> Result<Vec<Message>, StoreError> {

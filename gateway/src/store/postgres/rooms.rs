@@ -50,14 +50,20 @@ pub(super) async fn create(
     Ok((room, outbox))
 }
 
-pub(super) async fn of(store: &PostgresStore, user: UserId) -> Result<Vec<Room>, StoreError> {
+pub(super) async fn of(
+    store: &PostgresStore,
+    user: UserId,
+    limit: u32,
+) -> Result<Vec<Room>, StoreError> {
     const ROOMS: &str = "
         SELECT r.id, r.name, r.created_at
         FROM room_members m JOIN rooms r ON r.id = m.room_id
         WHERE m.user_id = $1
-        ORDER BY r.created_at, r.id";
+        ORDER BY r.created_at, r.id
+        LIMIT $2";
     let mut connection = store.acquire().await?;
-    let outcome = sqlx::query_as(ROOMS).bind(user.0).fetch_all(connection.get()).await;
+    let query = sqlx::query_as(ROOMS).bind(user.0).bind(i64::from(limit));
+    let outcome = query.fetch_all(connection.get()).await;
     all::<RoomRow<At>, _>(connection.settle(outcome)?)
 }
 
@@ -139,13 +145,16 @@ pub(super) async fn is_member(
 pub(super) async fn members(
     store: &PostgresStore,
     room: RoomId,
+    limit: u32,
 ) -> Result<Vec<Member>, StoreError> {
     const MEMBERS: &str = "
         SELECT user_id, joined_at FROM room_members
         WHERE room_id = $1
-        ORDER BY joined_at, user_id";
+        ORDER BY joined_at, user_id
+        LIMIT $2";
     let mut connection = store.acquire().await?;
-    let outcome = sqlx::query_as(MEMBERS).bind(room.0).fetch_all(connection.get()).await;
+    let query = sqlx::query_as(MEMBERS).bind(room.0).bind(i64::from(limit));
+    let outcome = query.fetch_all(connection.get()).await;
     all::<MemberRow<At>, _>(connection.settle(outcome)?)
 }
 

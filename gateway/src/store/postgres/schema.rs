@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use super::PostgresStore;
 use crate::store::{
-    StoreError,
+    MigrationError, StoreError,
     schema::{Applied, is_current},
 };
 
@@ -13,12 +13,13 @@ static MIGRATOR: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// On a connection of its own: a migration may take longer than a call, and closing the connection gives the
 /// advisory lock up on every path.
-pub(super) async fn migrate(store: &PostgresStore) -> Result<(), StoreError> {
+pub(super) async fn migrate(store: &PostgresStore) -> Result<(), MigrationError> {
     let limits = [("statement_timeout", "0"), ("lock_timeout", "0")];
     let server = store.pool.connect_options().as_ref().clone().options(limits);
     let mut connection = timeout(store.call_timeout, server.connect())
         .await
-        .unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        .map_err(StoreError::from)?;
     MIGRATOR.run_direct(None, &mut connection, false).await?;
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "the connection of the migrations did not close cleanly: {error}");

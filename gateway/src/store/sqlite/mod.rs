@@ -23,7 +23,8 @@ use sqlx::{
 };
 
 use super::{
-    Batch, Joined, Left, OpenError, OutboxEntry, Page, Persisted, Store, StoreError, error::bounded,
+    Batch, Joined, Left, MigrationError, OpenError, OutboxEntry, Page, Persisted, Store,
+    StoreError, error::bounded,
 };
 use crate::chat::{Member, Message, MessageId, Room, RoomId, RoomName, UserId};
 
@@ -113,6 +114,14 @@ impl SqliteStore {
         url::location(url).map(|_| ()).map_err(OpenError::InvalidUrl)
     }
 
+    /// The file that `url` names, if it names one.
+    pub fn file(url: &str) -> Option<PathBuf> {
+        match url::location(url) {
+            Ok(Location::File(path)) => Some(path),
+            Ok(Location::Memory) | Err(_) => None,
+        }
+    }
+
     /// Opens what a URL such as `sqlite:/var/lib/chat/chat.db` or `sqlite::memory:` names.
     pub async fn open_url(url: &str, durable: bool) -> Result<Self, OpenError> {
         let location = url::location(url).map_err(OpenError::InvalidUrl)?;
@@ -167,8 +176,8 @@ fn with_values(head: &str, rows: usize, columns: usize, tail: &str) -> AssertSql
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        bounded("migrate", MIGRATION_LIMIT, schema::migrate(self)).await
+    async fn migrate(&self) -> Result<(), MigrationError> {
+        bounded("migrate", MIGRATION_LIMIT, async { Ok(schema::migrate(self).await) }).await?
     }
 
     async fn is_migrated(&self) -> Result<bool, StoreError> {
@@ -189,8 +198,8 @@ impl Store for SqliteStore {
         bounded("create_room", CALL_LIMIT, rooms::create(self, name, creator)).await
     }
 
-    async fn rooms_of(&self, user: UserId) -> Result<Vec<Room>, StoreError> {
-        bounded("rooms_of", CALL_LIMIT, rooms::of(self, user)).await
+    async fn rooms_of(&self, user: UserId, limit: u32) -> Result<Vec<Room>, StoreError> {
+        bounded("rooms_of", CALL_LIMIT, rooms::of(self, user, limit)).await
     }
 
     async fn join(&self, room: RoomId, user: UserId) -> Result<Joined, StoreError> {
@@ -205,8 +214,8 @@ impl Store for SqliteStore {
         bounded("is_member", CALL_LIMIT, rooms::is_member(self, room, user)).await
     }
 
-    async fn members(&self, room: RoomId) -> Result<Vec<Member>, StoreError> {
-        bounded("members", CALL_LIMIT, rooms::members(self, room)).await
+    async fn members(&self, room: RoomId, limit: u32) -> Result<Vec<Member>, StoreError> {
+        bounded("members", CALL_LIMIT, rooms::members(self, room, limit)).await
     }
 
     async fn messages(&self, room: RoomId, page: Page) -> Result<Vec<Message>, StoreError> {

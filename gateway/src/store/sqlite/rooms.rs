@@ -36,13 +36,19 @@ pub(super) async fn create(
     Ok((room, outbox))
 }
 
-pub(super) async fn of(store: &SqliteStore, user: UserId) -> Result<Vec<Room>, StoreError> {
+pub(super) async fn of(
+    store: &SqliteStore,
+    user: UserId,
+    limit: u32,
+) -> Result<Vec<Room>, StoreError> {
     const ROOMS: &str = "
         SELECT r.id, r.name, r.created_at
         FROM room_members m JOIN rooms r ON r.id = m.room_id
         WHERE m.user_id = ?
-        ORDER BY r.created_at, r.id";
-    all::<RoomRow<i64>, _>(sqlx::query_as(ROOMS).bind(user.0).fetch_all(&store.read).await?)
+        ORDER BY r.created_at, r.id
+        LIMIT ?";
+    let query = sqlx::query_as(ROOMS).bind(user.0).bind(limit);
+    all::<RoomRow<i64>, _>(query.fetch_all(&store.read).await?)
 }
 
 pub(super) async fn join(
@@ -93,12 +99,18 @@ pub(super) async fn is_member(
     Ok(sqlx::query_scalar(IS_MEMBER).bind(room.0).bind(user.0).fetch_one(&store.read).await?)
 }
 
-pub(super) async fn members(store: &SqliteStore, room: RoomId) -> Result<Vec<Member>, StoreError> {
+pub(super) async fn members(
+    store: &SqliteStore,
+    room: RoomId,
+    limit: u32,
+) -> Result<Vec<Member>, StoreError> {
     const MEMBERS: &str = "
         SELECT user_id, joined_at FROM room_members
         WHERE room_id = ?
-        ORDER BY joined_at, user_id";
-    all::<MemberRow<i64>, _>(sqlx::query_as(MEMBERS).bind(room.0).fetch_all(&store.read).await?)
+        ORDER BY joined_at, user_id
+        LIMIT ?";
+    let query = sqlx::query_as(MEMBERS).bind(room.0).bind(limit);
+    all::<MemberRow<i64>, _>(query.fetch_all(&store.read).await?)
 }
 
 pub(super) async fn outbox(

@@ -4,14 +4,14 @@ use sqlx::migrate::Migrator;
 
 use super::SqliteStore;
 use crate::store::{
-    StoreError,
+    MigrationError, StoreError,
     schema::{Applied, is_current},
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("migrations/sqlite");
 
-pub(super) async fn migrate(store: &SqliteStore) -> Result<(), StoreError> {
-    let mut connection = store.write.acquire().await?;
+pub(super) async fn migrate(store: &SqliteStore) -> Result<(), MigrationError> {
+    let mut connection = store.write.acquire().await.map_err(StoreError::from)?;
     Ok(MIGRATOR.run_direct(None, &mut *connection, false).await?)
 }
 
