@@ -144,12 +144,12 @@ impl<'w> Running<'w> {
             Step::Never(never) => self.never(never).await,
             Step::Crash(crash) => self.crash(crash).await,
             Step::Network(network) => self.network(network).await,
-            Step::Stop(stop) => self.stop(stop).await,
+            Step::Stop(ending) => self.stop(ending).await,
             Step::Start(what) => self.start(&what.value).await,
             Step::Freeze(what) => self.freeze(&what.value).await,
             Step::Thaw(what) => self.thaw(&what.value).await,
-            Step::Restart(stop) => self.restart(stop).await,
-            Step::RollingRestart(stop) => self.rolling_restart(stop).await,
+            Step::Restart(ending) => self.restart(ending).await,
+            Step::RollingRestart(ending) => self.rolling_restart(ending).await,
             Step::Parallel(_) | Step::Repeat(_) | Step::Use(_) => Ok(None), // Steps of their own.
         }
     }

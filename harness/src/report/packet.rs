@@ -44,13 +44,13 @@ fn id_and_json(text: &str) -> (Option<&str>, Option<Value>) {
 
 /// The message and the room, by their names; what is neither as it is.
 fn payload_in_words(history: &History, payload: &Value) -> String {
-    let named = |field: &str| {
+    let name_of = |field: &str| {
         let id = payload[field].as_str()?;
         let name = history.name(id);
         // Nobody has named it.
         if name.trim_matches('`') == id { None } else { Some(name.trim_matches('`').to_owned()) }
     };
-    let names: Vec<String> = ["clientMsgId", "roomId"].into_iter().filter_map(named).collect();
+    let names: Vec<String> = ["clientMsgId", "roomId"].into_iter().filter_map(name_of).collect();
     if names.is_empty() {
         short(&history.with_names(&payload.to_string()))
     } else {

@@ -32,12 +32,12 @@ pub fn sequence(run: &Run, failure: &Failure) -> Vec<String> {
     }
     let hidden = rows.len().saturating_sub(ROWS_MAX);
     rows.drain(..hidden);
-    let mut lines = vec![head(&lanes)];
+    let mut diagram = vec![head(&lanes)];
     if hidden > 0 {
-        lines.push(format!("{:TIME_CHARS$}({hidden} earlier rows are left out)", ""));
+        diagram.push(format!("{:TIME_CHARS$}({hidden} earlier rows are left out)", ""));
     }
-    lines.extend(rows);
-    lines
+    diagram.extend(rows);
+    diagram
 }
 
 /// The devices that a failure is about, and those that sent the messages it is about; all of them if it names none.

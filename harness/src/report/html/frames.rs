@@ -53,6 +53,7 @@ fn packet_of(what: &What) -> Option<(ConnectionId, &str, bool)> {
         What::Opened { .. }
         | What::Closed { .. }
         | What::GivenUp { .. }
+        | What::Called { .. }
         | What::Step { .. }
         | What::Presence { .. }
         | What::Broken { .. }

@@ -173,6 +173,7 @@ fn faults(entries: &[Entry]) -> Vec<Fault> {
                 | What::Received { .. }
                 | What::Closed { .. }
                 | What::GivenUp { .. }
+                | What::Called { .. }
                 | What::Step { .. }
                 | What::Presence { .. }
                 | What::Broken { .. }
