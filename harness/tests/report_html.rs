@@ -85,6 +85,7 @@ fn failed() -> Run {
         expected: "bob.phone hears `hi`".to_owned(),
         seen: HOSTILE.to_owned(),
         late: None,
+        limit: Some(millis(1_000)),
         about: vec!["hi".to_owned(), "bob.phone".to_owned()],
         at: millis(1_104),
     });

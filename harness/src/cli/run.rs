@@ -79,7 +79,7 @@ pub(super) struct Run {
     /// Use the stack of this name, and leave it up; without, one that lives as long as the run.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["url", "embedded"])]
     stack: Option<StackName>,
-    /// A gateway that runs already, such as http://127.0.0.1:3000; again for gw2, and so on.
+    /// A gateway that runs already, such as <http://127.0.0.1:3000>; again for gw2, and so on.
     #[arg(long)]
     url: Vec<String>,
     /// The secret of those gateways.
@@ -110,7 +110,9 @@ impl Run {
         let mut fixtures = found.fixtures;
         fixtures.retain(|fixture| selection.takes(fixture));
         if let Some(client) = self.client {
-            fixtures.iter_mut().for_each(|fixture| fixture.scenario.use_client(client));
+            for fixture in &mut fixtures {
+                fixture.scenario.use_client(client);
+            }
         }
         if fixtures.is_empty() {
             note("no scenario matches");
@@ -201,7 +203,7 @@ impl Run {
             directory: directory.to_owned(),
             bundles: self.output.join("failures"),
             jobs: self.jobs,
-            seed: self.seed.unwrap_or_else(|| now.as_secs() % 1_000_000),
+            seed: self.seed.unwrap_or(now.as_secs() % 1_000_000),
             repeat: self.repeat.max(1),
             is_fail_fast: self.fail_fast,
         })
@@ -222,7 +224,7 @@ impl Run {
             Event::Step { number, text } => progress.step(number, text),
             Event::Done { number, run } => {
                 progress.done(number, &report::headline(&run, self.verbose));
-                runs.borrow_mut().insert(number, run);
+                runs.borrow_mut().insert(number, *run);
             }
         })
         .await;

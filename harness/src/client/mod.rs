@@ -47,7 +47,7 @@ pub struct Options {
 pub enum Client {
     Raw(raw::Raw),
     Rust(rust::Rust),
-    Process(process::Process),
+    Process(Box<process::Process>),
 }
 
 impl Client {
@@ -56,7 +56,7 @@ impl Client {
         Ok(match kind {
             Kind::Raw => Self::Raw(raw::Raw::connect(options).await?),
             Kind::Rust => Self::Rust(rust::Rust::connect(options).await?),
-            Kind::Js => Self::Process(process::Process::connect(options).await?),
+            Kind::Js => Self::Process(Box::new(process::Process::connect(options).await?)),
         })
     }
 

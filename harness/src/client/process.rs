@@ -25,14 +25,14 @@ const JS_HELP: &str = "a device with `client: js` needs Node and socket.io-clien
 /// A running program. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Process {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
     pub(super) async fn connect(options: &Options) -> Result<Self, ClientError> {
-        let mut process = Self::start().await?;
+        let mut process = Self::start()?;
         let transports = match options.transport {
             Transport::Websocket => json!(["websocket"]),
             Transport::Polling => json!(["polling"]),
@@ -67,10 +67,10 @@ impl Process {
     pub(super) async fn disconnect(mut self) {
         // If it is gone already, that is what was wanted.
         drop(self.tell(&json!({"do": "disconnect"})).await);
-        drop(timeout(LIMIT, self._child.wait()).await);
+        drop(timeout(LIMIT, self.child.wait()).await);
     }
 
-    async fn start() -> Result<Self, ClientError> {
+    fn start() -> Result<Self, ClientError> {
         let lacking = |error: std::io::Error| ClientError::Lacking(format!("{JS_HELP} ({error})"));
         let folder = js_folder().ok_or_else(|| ClientError::Lacking(JS_HELP.to_owned()))?;
         let mut child = Command::new("node")
@@ -85,7 +85,7 @@ impl Process {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(ClientError::Gone);
         };
-        Ok(Self { _child: child, input, output: BufReader::new(output).lines() })
+        Ok(Self { child, input, output: BufReader::new(output).lines() })
     }
 
     async fn tell(&mut self, command: &Value) -> Result<(), ClientError> {

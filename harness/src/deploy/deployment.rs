@@ -157,11 +157,12 @@ impl Deployment {
     /// Everything runs again: frozen ones go on, ended ones start.
     pub async fn mend(&self, services: &[&str]) -> Result<(), DeployError> {
         for what in services {
-            self.thaw(what).await.or_else(|error| match error {
-                // Not frozen but stopped.
-                DeployError::Stack(_) => Ok(()),
-                other => Err(other),
-            })?;
+            // One that is stopped and not frozen cannot be thawed, which is no harm.
+            if let Err(error) = self.thaw(what).await
+                && !matches!(error, DeployError::Stack(_))
+            {
+                return Err(error);
+            }
             self.start_again(what).await?;
         }
         for process in self.processes.lock().await.values_mut() {

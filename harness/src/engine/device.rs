@@ -67,13 +67,12 @@ impl Device {
         authorization: Option<String>,
     ) -> Result<(), ClientError> {
         self.end_program();
-        let link = match self.link.take() {
-            Some(link) => link,
-            None => {
-                let who = [self.name.as_str(), &self.user, &self.gateway];
-                let opened = Link::open(recorder, who, self.target).await;
-                opened.map_err(|error| ClientError::Refused(error.to_string()))?
-            }
+        let link = if let Some(link) = self.link.take() {
+            link
+        } else {
+            let who = [self.name.as_str(), &self.user, &self.gateway];
+            let opened = Link::open(recorder, who, self.target).await;
+            opened.map_err(|error| ClientError::Refused(error.to_string()))?
         };
         let address = self.link.insert(link).address();
         let options = Options { address, transport: self.transport, auth, authorization };

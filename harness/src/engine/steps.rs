@@ -81,28 +81,25 @@ impl<'w> Running<'w> {
     ) -> Pin<Box<dyn Future<Output = bool> + 's>> {
         Box::pin(async move {
             let line = line.unwrap_or_else(|| Place::from(step).line);
-            match &step.value {
-                Step::Parallel(parallel) => {
-                    let blocks = parallel.0.iter().map(|block| self.all(block));
-                    return futures_util::future::join_all(blocks).await.into_iter().all(|it| it);
-                }
-                Step::Repeat(repeat) => {
-                    for _ in 0..repeat.times.value {
-                        if !self.all(&repeat.steps).await {
-                            return false;
-                        }
+            if let Step::Parallel(parallel) = &step.value {
+                let blocks = parallel.0.iter().map(|block| self.all(block));
+                return futures_util::future::join_all(blocks).await.into_iter().all(|it| it);
+            }
+            if let Step::Repeat(repeat) = &step.value {
+                for _ in 0..repeat.times.value {
+                    if !self.all(&repeat.steps).await {
+                        return false;
                     }
-                    return true;
                 }
-                Step::Use(shared) => {
-                    for step in &shared.steps {
-                        if !self.one(step, Some(line)).await {
-                            return false;
-                        }
+                return true;
+            }
+            if let Step::Use(shared) = &step.value {
+                for step in &shared.steps {
+                    if !self.one(step, Some(line)).await {
+                        return false;
                     }
-                    return true;
                 }
-                _ => {}
+                return true;
             }
             self.plain(&step.value, line).await
         })

@@ -201,15 +201,12 @@ impl Running<'_> {
         let Some(device) = devices.first() else {
             return Err(wrong("a device that sends", format!("there is no `{}`", from.value)));
         };
-        let payloads: Vec<Value> = match again {
-            Some(again) => {
-                let named = self.messages_named(&again.value)?;
-                named.into_iter().map(|named| named.payload).collect()
-            }
-            None => {
-                let count = count.as_ref().map_or(1, |count| count.value);
-                (0..count).map(|n| self.payload_of(send, n, count)).collect::<Result<_, _>>()?
-            }
+        let payloads: Vec<Value> = if let Some(again) = again {
+            let named = self.messages_named(&again.value)?;
+            named.into_iter().map(|named| named.payload).collect()
+        } else {
+            let count = count.as_ref().map_or(1, |count| count.value);
+            (0..count).map(|n| self.payload_of(send, n, count)).collect::<Result<_, _>>()?
         };
         if let Some(name) = name {
             let user = self.world.devices[device].lock().await.user.clone();

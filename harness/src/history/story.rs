@@ -301,7 +301,7 @@ impl Story {
             .filter(|(_, known)| known.user.eq_ignore_ascii_case(user))
             .map(|(id, _)| *id)
             .collect();
-        for inside in self.inside.iter_mut() {
+        for inside in &mut self.inside {
             if inside.left.is_none()
                 && inside.room.eq_ignore_ascii_case(room)
                 && theirs.contains(&inside.connection)

@@ -88,11 +88,8 @@ type Seen = Vec<(Duration, String)>;
 fn faults(run: &Run) -> Seen {
     let mut seen = Seen::new();
     for entry in run.history.entries() {
-        match &entry.what {
-            What::Broken { text, .. } | What::Mended { text, .. } => {
-                seen.push((entry.at, format!("{text} at {}", moment(entry.at))));
-            }
-            _ => {}
+        if let What::Broken { text, .. } | What::Mended { text, .. } = &entry.what {
+            seen.push((entry.at, format!("{text} at {}", moment(entry.at))));
         }
     }
     seen
@@ -117,11 +114,10 @@ fn connections(run: &Run, about: &About) -> Seen {
 }
 
 fn has_crashed(run: &Run, device: &str, at: Duration) -> bool {
-    run.history.entries().iter().any(|entry| match &entry.what {
-        What::Broken { what, .. } => {
-            what == device && entry.at <= at && at < entry.at + Duration::from_millis(20)
-        }
-        _ => false,
+    run.history.entries().iter().any(|entry| {
+        matches!(&entry.what, What::Broken { what, .. } if what == device)
+            && entry.at <= at
+            && at < entry.at + Duration::from_millis(20)
     })
 }
 

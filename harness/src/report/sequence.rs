@@ -85,7 +85,13 @@ fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<Stri
                 rows.push(note(entry.at, &format!("*** {text} ***")));
                 continue;
             }
-            _ => continue,
+            What::Opened { .. }
+            | What::Closed { .. }
+            | What::GivenUp { .. }
+            | What::Called { .. }
+            | What::Step { .. }
+            | What::Presence { .. }
+            | What::Stored { .. } => continue,
         };
         let Some(known) = story.connections.get(connection) else { continue };
         let (Some(device), Some(gateway)) = (lane(&known.device), lane(&known.gateway)) else {

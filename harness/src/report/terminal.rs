@@ -30,10 +30,8 @@ pub fn headline(run: &Run, is_whole: bool) -> String {
         Verdict::Unknown(_) | Verdict::Skipped(_) => YELLOW,
     };
     let word = run.verdict.word();
-    let time = match run.verdict {
-        Verdict::Skipped(_) => String::new(),
-        _ => moment(run.duration),
-    };
+    let is_run = !matches!(run.verdict, Verdict::Skipped(_));
+    let time = if is_run { moment(run.duration) } else { String::new() };
     let Run { file, scenario, .. } = run;
     let mut line = format!("{style}{word:<8}{style:#}{time:>8}  {file}  {DIM}{scenario}{DIM:#}");
     let reason = run.verdict.reason();

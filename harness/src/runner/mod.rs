@@ -85,7 +85,7 @@ pub enum Event<'r> {
     /// A step of it begins.
     Step { number: usize, text: &'r str },
     /// It is over. The run is whole, its bundle written.
-    Done { number: usize, run: Run },
+    Done { number: usize, run: Box<Run> },
 }
 
 /// Runs all of them; `on` sees what happens.
@@ -110,7 +110,7 @@ pub async fn run(fixtures: &[Fixture], options: &Options, on: &dyn Fn(Event<'_>)
                 {
                     is_over.set(true);
                 }
-                on(Event::Done { number, run });
+                on(Event::Done { number, run: Box::new(run) });
             }
         });
         stream::iter(runs).buffer_unordered(jobs.max(1)).collect::<()>().await;
@@ -159,8 +159,8 @@ async fn one(
 
 fn empty(fixture: &Fixture, seed: u64, verdict: Verdict) -> Run {
     Run {
-        seed,
         verdict,
+        seed,
         ..Run::new(&fixture.file, &fixture.source, &fixture.scenario.scenario.value)
     }
 }

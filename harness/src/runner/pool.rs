@@ -18,11 +18,14 @@ use crate::{
 pub(super) struct Pool<'o> {
     options: &'o Options,
     /// Those that many use; the lock of each is held while it starts.
-    shared: Mutex<BTreeMap<Shape, Arc<Mutex<Option<Arc<Deployment>>>>>>,
+    shared: Mutex<BTreeMap<Shape, Place>>,
     /// Whole ones that nobody uses just now.
     idle: Mutex<BTreeMap<Shape, Vec<Arc<Deployment>>>>,
     ports: Mutex<Ports>,
 }
+
+/// Where a deployment is once it is up.
+type Place = Arc<Mutex<Option<Arc<Deployment>>>>;
 
 #[derive(Debug, Default)]
 struct Ports {

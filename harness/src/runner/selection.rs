@@ -34,8 +34,7 @@ impl Selection {
     /// Whether a scenario is meant.
     pub fn takes(&self, fixture: &Fixture) -> bool {
         let Scenario { scenario, tags, .. } = &fixture.scenario;
-        let has_tag = self.tags.is_empty()
-            || tags.iter().any(|tag| self.tags.iter().any(|wanted| *wanted == tag.value));
+        let has_tag = self.tags.is_empty() || tags.iter().any(|tag| self.tags.contains(&tag.value));
         let has_text = self.filter.as_ref().is_none_or(|text| {
             fixture.file.contains(text.as_str()) || scenario.value.contains(text.as_str())
         });

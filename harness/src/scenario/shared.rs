@@ -33,32 +33,29 @@ fn load(
     depth: usize,
 ) -> Result<(), Problem> {
     for step in steps {
-        match &mut step.value {
-            Step::Use(shared) => {
-                let path = folder.join(&shared.file.value);
-                let place = Place::from(&shared.file);
-                let problem = |text: String| Problem::new(file, source, place, text);
-                if depth >= DEPTH_MAX {
-                    return Err(problem("shared files use each other too deeply".to_owned()));
-                }
-                let text = fs::read_to_string(&path)
-                    .map_err(|error| problem(format!("reading `{}`: {error}", path.display())))?;
-                let text = shared.with.iter().fold(text, |text, (name, value)| {
-                    text.replace(&format!("${{{name}}}"), &value.value)
-                });
-                let name = path.display().to_string();
-                let read: Shared = serde_saphyr::from_str(&text)
-                    .map_err(|error| in_our_words(&name, &text, &error))?;
-                shared.steps = read.steps;
-                load(&name, &text, path.parent().unwrap_or(folder), &mut shared.steps, depth + 1)?;
+        if let Step::Use(shared) = &mut step.value {
+            let path = folder.join(&shared.file.value);
+            let place = Place::from(&shared.file);
+            let problem = |text: String| Problem::new(file, source, place, text);
+            if depth >= DEPTH_MAX {
+                return Err(problem("shared files use each other too deeply".to_owned()));
             }
-            Step::Repeat(repeat) => load(file, source, folder, &mut repeat.steps, depth)?,
-            Step::Parallel(parallel) => {
-                for block in &mut parallel.0 {
-                    load(file, source, folder, block, depth)?;
-                }
+            let text = fs::read_to_string(&path)
+                .map_err(|error| problem(format!("reading `{}`: {error}", path.display())))?;
+            let text = shared.with.iter().fold(text, |text, (name, value)| {
+                text.replace(&format!("${{{name}}}"), &value.value)
+            });
+            let name = path.display().to_string();
+            let read: Shared = serde_saphyr::from_str(&text)
+                .map_err(|error| in_our_words(&name, &text, &error))?;
+            shared.steps = read.steps;
+            load(&name, &text, path.parent().unwrap_or(folder), &mut shared.steps, depth + 1)?;
+        } else if let Step::Repeat(repeat) = &mut step.value {
+            load(file, source, folder, &mut repeat.steps, depth)?;
+        } else if let Step::Parallel(parallel) = &mut step.value {
+            for block in &mut parallel.0 {
+                load(file, source, folder, block, depth)?;
             }
-            _ => {}
         }
     }
     Ok(())

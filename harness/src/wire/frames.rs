@@ -54,9 +54,10 @@ impl Frames {
             return None;
         }
         let message = std::mem::take(&mut self.message);
-        Some(match self.is_text {
-            true => Message::Text(String::from_utf8_lossy(&message).into_owned()),
-            false => Message::Other,
+        Some(if self.is_text {
+            Message::Text(String::from_utf8_lossy(&message).into_owned())
+        } else {
+            Message::Other
         })
     }
 }

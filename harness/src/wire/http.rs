@@ -86,8 +86,8 @@ impl Messages {
         let (parsed, headers) = if is_request {
             let mut request = httparse::Request::new(&mut headers);
             let parsed = request.parse(&self.waiting);
-            message.method = request.method.unwrap_or_default().to_owned();
-            message.target = request.path.unwrap_or_default().to_owned();
+            request.method.unwrap_or_default().clone_into(&mut message.method);
+            request.path.unwrap_or_default().clone_into(&mut message.target);
             (parsed, request.headers)
         } else {
             let mut response = httparse::Response::new(&mut headers);

@@ -185,10 +185,8 @@ async fn pump(
             }
             return;
         };
-        let mut due = match now {
-            NetworkChange::Slow(delay) => Some(Instant::now() + delay),
-            _ => None,
-        };
+        let mut due =
+            if let NetworkChange::Slow(delay) = now { Some(Instant::now() + delay) } else { None };
         // What was read waits out a frozen network, and is lost in a hole.
         let is_open = loop {
             let now = *change.borrow_and_update();
@@ -235,7 +233,7 @@ async fn frozen(
             changed = change.changed() => return changed.is_ok(),
             () = sleep(LOOK), if direction == Direction::ToDevice => {
                 let ready = from.ready(Interest::READABLE).now_or_never();
-                if ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed())) {
+                if ready.is_some_and(|ready| ready.is_ok_and(tokio::io::Ready::is_read_closed)) {
                     lock(tap).given_up();
                     return change.changed().await.is_ok();
                 }

@@ -155,15 +155,12 @@ impl Tap {
             let session = session.map(|session| session.connection);
             self.websocket = Some(WebSocket { session, ..WebSocket::default() });
         } else if asked.is_poll && response.status == 200 {
-            match session {
-                Some(session) => {
-                    self.packets(session.connection, Direction::ToDevice, &response.body);
-                }
-                None => {
-                    let body = String::from_utf8_lossy(&response.body).into_owned();
-                    if let Some(session) = self.opened(&body) {
-                        self.packets(session, Direction::ToDevice, &response.body);
-                    }
+            if let Some(session) = session {
+                self.packets(session.connection, Direction::ToDevice, &response.body);
+            } else {
+                let body = String::from_utf8_lossy(&response.body).into_owned();
+                if let Some(session) = self.opened(&body) {
+                    self.packets(session, Direction::ToDevice, &response.body);
                 }
             }
         } else if let Some(session) = session.filter(|session| !session.is_upgraded)
