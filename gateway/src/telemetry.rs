@@ -81,6 +81,7 @@ pub fn start_metrics() -> Result<PrometheusHandle, TelemetryError> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)?;
     let handle = builder.install_recorder()?;
     describe();
+    begin_counters();
     Ok(HANDLE.get_or_init(|| handle).clone())
 }
 
@@ -90,6 +91,15 @@ pub async fn upkeep(handle: PrometheusHandle) {
         sleep(UPKEEP_EVERY).await;
         handle.run_upkeep();
     }
+}
+
+/// Counters that tell of trouble are there from the start: an alert on one that does not exist never fires.
+fn begin_counters() {
+    metrics::counter!("connections_refused_total").increment(0);
+    metrics::counter!("sockets_closed_slow_total").increment(0);
+    metrics::counter!("tail_gaps_total").increment(0);
+    metrics::counter!("presence_errors_total").increment(0);
+    metrics::counter!("dead_letters_total").increment(0);
 }
 
 fn describe() {

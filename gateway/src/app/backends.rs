@@ -10,7 +10,7 @@ use std::{
 };
 
 use secrecy::ExposeSecret as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::AppError;
 use crate::{
@@ -152,7 +152,11 @@ pub(super) async fn wait<T, E: Display>(
 ) -> Result<T, AppError> {
     let mut is_first = true;
     loop {
-        match attempt().await {
+        let Ok(attempted) = timeout_at(deadline, attempt()).await else {
+            let reason = "it does not answer".to_owned();
+            return Err(AppError::Unreachable { setting, what, reason });
+        };
+        match attempted {
             Ok(value) => return Ok(value),
             Err(error) if Instant::now() + RETRY >= deadline => {
                 return Err(AppError::Unreachable { setting, what, reason: error.to_string() });

@@ -38,6 +38,16 @@ pub enum Command {
     Disconnect { user: UserId, socket_id: SocketId },
 }
 
+impl Command {
+    /// The gateway whose lease makes the entry count; `None` for one that is removed.
+    pub fn owner(&self) -> Option<&str> {
+        match self {
+            Self::Connect { entry, .. } | Self::Heartbeat { entry, .. } => Some(&entry.server_id),
+            Self::Disconnect { .. } => None,
+        }
+    }
+}
+
 /// Redis did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[error("presence is unavailable: {0}")]

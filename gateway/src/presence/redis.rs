@@ -261,18 +261,33 @@ impl Presence for RedisPresence {
         for command in commands {
             self.add(&mut pipeline, command);
         }
-        self.call(async |connection| {
-            let results: Vec<RedisResult<redis::Value>> = pipeline.query_async(connection).await?;
-            for error in results.into_iter().filter_map(Result::err) {
-                if error.code() != Some(WRONG_TYPE) {
-                    return Err(error);
+        // Entries without a lease count for nothing: a Redis that came back empty must not wait for the next renewal.
+        let owner = commands.iter().find_map(Command::owner);
+        if let Some(server_id) = owner {
+            pipeline.cmd("EXISTS").arg(lease_key(server_id));
+        }
+        let mut results: Vec<RedisResult<redis::Value>> = self
+            .call(async |connection| {
+                let results: Vec<RedisResult<redis::Value>> =
+                    pipeline.query_async(connection).await?;
+                // A demoted Redis refuses each of them: that is for `call` to notice.
+                let mut refusals = results.iter().filter_map(|result| result.as_ref().err());
+                match refusals.find(|error| error.code() != Some(WRONG_TYPE)) {
+                    Some(error) => Err(error.clone()),
+                    None => Ok(results),
                 }
-                // Somebody else's key under our name: repeating the command is useless, and the others are done.
-                tracing::error!(%error, "a key of presence holds something else: {error}");
-            }
-            Ok(())
-        })
-        .await
+            })
+            .await?;
+        let lease = owner.and_then(|_| results.pop());
+        for error in results.into_iter().filter_map(Result::err) {
+            // Somebody else's key under our name: repeating the command is useless, and the others are done.
+            metrics::counter!("presence_errors_total").increment(1);
+            tracing::error!(%error, "a key of presence holds something else: {error}");
+        }
+        match lease {
+            Some(Ok(redis::Value::Int(0))) => Err(PresenceError("the lease is gone".to_owned())),
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn sockets(&self, user: UserId) -> Result<Vec<Entry>, PresenceError> {

@@ -37,6 +37,8 @@ impl Shape {
         }
         if stack.lease.is_some() {
             settings.insert("PRESENCE_LEASE_MS".to_owned(), milliseconds(times.lease));
+            // No call may outlive the lease.
+            settings.insert("REDIS_TIMEOUT_MS".to_owned(), milliseconds(times.lease / 2));
         }
         for (name, value) in &stack.settings {
             settings.insert(name.clone(), value.value.clone());
