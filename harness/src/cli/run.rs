@@ -10,11 +10,12 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
 
 use super::{
-    FAILED, FIXTURES, FLAKY, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, WRONG_FILE,
+    FAILED, FIXTURES, FLAKY, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, UNREVIEWED, WRONG_FILE,
     progress::Progress,
+    snapshots,
     terminal::{note, say},
 };
 use crate::{
@@ -34,6 +35,7 @@ Exit codes: 0 passed, 1 a scenario failed, 2 a file is wrong, 3 the machine or t
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct Run {
     /// Files, or folders with `.yaml` files in them.
     #[arg(default_value = FIXTURES)]
@@ -59,6 +61,9 @@ pub(super) struct Run {
     /// Show the steps of green scenarios too, and how much of its time each took.
     #[arg(long, short)]
     verbose: bool,
+    /// Write no snapshot for review: a difference fails all the same.
+    #[arg(long, env = "CI", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    ci: bool,
     /// Folder for report.html, junit.xml, runs.jsonl and the bundle of each failure.
     #[arg(long, default_value = "target/harness")]
     output: PathBuf,
@@ -127,11 +132,15 @@ impl Run {
                 say(&format!("  everything that is known: {}\n", bundle.display()))?;
             }
         }
+        let unreviewed = snapshots::keep(&fixtures, &runs, !self.ci)?;
         say(&format!("report: {}", options.bundles.with_file_name("report.html").display()))?;
         let seconds = began.elapsed().as_secs_f64();
         say(&format!("seed {}, {seconds:.1} s", options.seed))?;
         say(&report::summary(&runs))?;
-        Ok(exit_code(&runs))
+        Ok(match exit_code(&runs) {
+            SUCCESS | UNKNOWN if unreviewed > 0 => UNREVIEWED,
+            code => code,
+        })
     }
 
     async fn target(&self) -> anyhow::Result<Target> {
@@ -146,7 +155,8 @@ impl Run {
             return Ok(Target::Real(Servers::up(name, note).await?));
         }
         let secret = self.jwt_secret.clone();
-        let secret = secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
+        let secret =
+            secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
         let gateways = self.url.iter().map(|url| address(url)).collect::<Result<_, _>>()?;
         Ok(Target::Running(Running {
             gateways,
@@ -160,7 +170,9 @@ impl Run {
     fn options(&self, target: Target, directory: &Path) -> anyhow::Result<Options> {
         let program = match &self.gateway {
             Some(program) => program.clone(),
-            None => std::env::current_exe().context("finding the gateway")?.with_file_name("gateway"),
+            None => {
+                std::env::current_exe().context("finding the gateway")?.with_file_name("gateway")
+            }
         };
         if !matches!(target, Target::Running(_)) && !program.is_file() {
             let help = "build it with `cargo build -p gateway`, or name it with `--gateway`";
@@ -181,7 +193,11 @@ impl Run {
     }
 
     /// Runs them, a line for each as it ends.
-    async fn watch(&self, fixtures: &[Fixture], options: &Options) -> anyhow::Result<Vec<ScenarioRun>> {
+    async fn watch(
+        &self,
+        fixtures: &[Fixture],
+        options: &Options,
+    ) -> anyhow::Result<Vec<ScenarioRun>> {
         fs::create_dir_all(&self.output)
             .with_context(|| format!("making `{}`", self.output.display()))?;
         let progress = Progress::new(fixtures.len() * options.repeat);
