@@ -1,7 +1,10 @@
 //! Runs multi-device chat scenarios against gateways, and the servers they need. Shares no code with the gateway, so that
 //! a mistake there cannot hide here.
 
+pub mod files;
 pub mod scenario;
+pub mod format;
+pub mod coverage;
 pub mod lint;
 pub mod history;
 pub mod check;
@@ -13,6 +16,9 @@ pub mod known;
 pub mod generate;
 pub mod engine;
 pub mod runner;
+pub mod snapshot;
 pub mod report;
 pub mod stack;
+pub mod doctor;
+pub mod scaffold;
 pub mod cli;

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use serde_json::Value;
+
 use crate::{check::Finding, history::History};
 
 /// The three values of a verdict, and why a scenario was not run at all.
@@ -103,6 +105,8 @@ pub struct Run {
     pub source: String,
     /// The folder with everything that is known of a failure.
     pub bundle: Option<PathBuf>,
+    /// What Redis held of presence at the end, if the scenario keeps that for review and there is a Redis.
+    pub redis: Option<Value>,
 }
 
 impl Run {
@@ -120,6 +124,7 @@ impl Run {
             history: History::default(),
             source: source.to_owned(),
             bundle: None,
+            redis: None,
         }
     }
 }

@@ -17,9 +17,9 @@ pub enum RecordError {
     NoValue,
     /// Says where, not what: the library's own text quotes the value.
     #[error(
-        "the value is not the JSON object of this topic: {category:?} error at column {column} of line {line}"
+        "the value is not the JSON object of this topic: {what}, at column {column} of line {line}"
     )]
-    Json { category: serde_json::error::Category, line: usize, column: usize },
+    Json { what: String, line: usize, column: usize },
     #[error("`{field}`: {source}")]
     Id { field: &'static str, source: IdError },
     #[error("`{field}` is not a time in RFC 3339")]
@@ -34,7 +34,13 @@ pub enum RecordError {
 
 impl From<serde_json::Error> for RecordError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Json { category: error.classify(), line: error.line(), column: error.column() }
+        let text = error.to_string();
+        // Of its texts only this one is known to quote nothing that somebody wrote.
+        let what = match text.split_once(" at line ") {
+            Some((what, _)) if what.starts_with("missing field") => what.to_owned(),
+            _ => format!("{:?} error", error.classify()),
+        };
+        Self::Json { what, line: error.line(), column: error.column() }
     }
 }
 

@@ -1,8 +1,14 @@
 //! The command line: what can be asked for, and how outcomes become output and exit codes. Each command has a module.
 
 mod terminal;
+mod coverage;
+mod doctor;
+mod fmt;
 mod lint;
+mod new;
 mod progress;
+mod review;
+mod snapshots;
 mod run;
 mod schema;
 mod stack;
@@ -24,6 +30,8 @@ const LACKING: u8 = 3;
 const NOTHING_MATCHED: u8 = 4;
 /// Exit code: a scenario passed in one round and failed in another.
 const FLAKY: u8 = 5;
+/// Exit code: snapshots wait for a review.
+const UNREVIEWED: u8 = 6;
 /// Exit code: nothing was seen that could have failed.
 const UNKNOWN: u8 = 7;
 
@@ -44,6 +52,16 @@ enum Command {
     Run(Box<run::Run>),
     /// Read scenarios without running them, and show every mistake where it is.
     Lint(lint::Lint),
+    /// Write a small, complete scenario to begin with.
+    New(new::New),
+    /// Format scenarios.
+    Fmt(fmt::Fmt),
+    /// Look at snapshots that differ from the accepted ones, and accept or reject each.
+    Review(review::Review),
+    /// Say which rules, events, errors, faults and so on the scenarios touch, and the gaps.
+    Coverage(coverage::Coverage),
+    /// Say what this machine lacks, and the command that installs it.
+    Doctor(doctor::Doctor),
     /// Print the language of scenarios on one page.
     Steps,
     /// Print the JSON schema of scenarios, for editors.
@@ -60,6 +78,11 @@ impl Cli {
         let outcome = match self.command {
             Command::Run(run) => run.run().await,
             Command::Lint(lint) => lint.run(),
+            Command::New(new) => Ok(new.run()),
+            Command::Fmt(fmt) => fmt.run(),
+            Command::Review(review) => review.run(),
+            Command::Coverage(coverage) => coverage.run(),
+            Command::Doctor(doctor) => doctor.run().await,
             Command::Steps => steps::run(),
             Command::Schema => schema::run(),
             Command::Stack(command) => {

@@ -10,11 +10,12 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
 
 use super::{
-    FAILED, FIXTURES, FLAKY, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, WRONG_FILE,
+    FAILED, FIXTURES, FLAKY, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, UNREVIEWED, WRONG_FILE,
     progress::Progress,
+    snapshots,
     terminal::{note, say},
 };
 use crate::{
@@ -36,6 +37,7 @@ Exit codes: 0 passed, 1 a scenario failed, 2 a file is wrong, 3 the machine or t
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct Run {
     /// Files, or folders with `.yaml` files in them.
     #[arg(default_value = FIXTURES)]
@@ -61,6 +63,9 @@ pub(super) struct Run {
     /// Show the steps of green scenarios too, and how much of its time each took.
     #[arg(long, short)]
     verbose: bool,
+    /// Write no snapshot for review: a difference fails all the same.
+    #[arg(long, env = "CI", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    ci: bool,
     /// Folder for report.html, junit.xml, runs.jsonl and the bundle of each failure.
     #[arg(long, default_value = "target/harness")]
     output: PathBuf,
@@ -119,21 +124,35 @@ impl Run {
             return Ok(NOTHING_MATCHED);
         }
         let known = self.known.as_deref().map(read_known).transpose()?;
-        let own_stack = !self.embedded && self.url.is_empty() && self.stack.is_none();
-        let target = match self.target().await {
-            Ok(target) => target,
+        let scratch = tempfile::tempdir().context("making a folder for logs and data")?;
+        let options = match self.options(scratch.path()).await {
+            Ok(options) => options,
             Err(error) => {
                 note(&format!("error: {error:#}"));
                 return Ok(LACKING);
             }
         };
-        let scratch = tempfile::tempdir().context("making a folder for logs and data")?;
-        let options = self.options(target, scratch.path())?;
         let began = Instant::now();
         let runs = self.watch(&fixtures, &options).await?;
-        if own_stack && let Target::Real(servers) = &options.target {
+        if let (Target::Real(servers), None) = (&options.target, &self.stack) {
             servers.stack.down(&|_| {}).await?;
         }
+        let unreviewed = self.tell(&fixtures, &runs)?;
+        say(&format!("seed {}, {:.1} s", options.seed, began.elapsed().as_secs_f64()))?;
+        if let Some(known) = known {
+            let comparison = compare(&known, &runs);
+            say(&report::differences(&comparison))?;
+            return Ok(if comparison.is_exact() { SUCCESS } else { FAILED });
+        }
+        say(&report::summary(&runs))?;
+        Ok(match exit_code(&runs) {
+            SUCCESS | UNKNOWN if unreviewed > 0 => UNREVIEWED,
+            code => code,
+        })
+    }
+
+    /// Every failure in full, the reports, the snapshots; how many of them are to be reviewed.
+    fn tell(&self, fixtures: &[Fixture], runs: &[ScenarioRun]) -> anyhow::Result<usize> {
         say("")?;
         for run in runs.iter().filter(|run| is_explained(run)) {
             say(&report::in_full(run))?;
@@ -141,23 +160,15 @@ impl Run {
                 say(&format!("  everything that is known: {}\n", bundle.display()))?;
             }
         }
-        match report::write_all(&runs, &self.output) {
+        // With other clients or gateways than the fixture's own a transcript is another one.
+        let is_own = self.client.is_none() && self.url.is_empty();
+        let unreviewed = if is_own { snapshots::keep(fixtures, runs, !self.ci)? } else { 0 };
+        match report::write_all(runs, &self.output) {
             Ok(()) => say(&format!("report: {}", self.output.join(report::PAGE).display()))?,
             // The verdict stands without them.
             Err(error) => note(&format!("error: the reports could not be written: {error}")),
         }
-        let seconds = began.elapsed().as_secs_f64();
-        say(&format!("seed {}, {seconds:.1} s", options.seed))?;
-        let comparison = known.map(|known| compare(&known, &runs));
-        if let Some(comparison) = &comparison {
-            say(&report::differences(comparison))?;
-        }
-        say(&report::summary(&runs))?;
-        Ok(match comparison {
-            Some(comparison) if comparison.is_exact() => SUCCESS,
-            Some(_) => FAILED,
-            None => exit_code(&runs),
-        })
+        Ok(unreviewed)
     }
 
     async fn target(&self) -> anyhow::Result<Target> {
@@ -184,17 +195,19 @@ impl Run {
         }))
     }
 
-    fn options(&self, target: Target, directory: &Path) -> anyhow::Result<Options> {
+    /// What to run with. Nothing is started if something is missing.
+    async fn options(&self, directory: &Path) -> anyhow::Result<Options> {
         let program = match &self.gateway {
             Some(program) => program.clone(),
             None => {
                 std::env::current_exe().context("finding the gateway")?.with_file_name("gateway")
             }
         };
-        if !matches!(target, Target::Running(_)) && !program.is_file() {
+        if self.url.is_empty() && !program.is_file() {
             let help = "build it with `cargo build -p gateway`, or name it with `--gateway`";
             bail!("there is no gateway `{}`: {help}", program.display());
         }
+        let target = self.target().await?;
         // Whatever differs from run to run.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Options {

@@ -16,6 +16,7 @@ mod world;
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
@@ -62,6 +63,13 @@ pub async fn run(
     };
     let running = Running::new(&world, source, on_step);
     let outcome = timeout(RUN_LIMIT, run_in(&world, scenario, &running)).await;
+    if keeps_redis(scenario)
+        && let Some(url) = &world.site.redis_url
+    {
+        // An error shows in the snapshot.
+        let dump = redis_dump(url).await.unwrap_or_else(|error| json!({"error": error}));
+        run.redis = Some(dump);
+    }
     run.duration = world.recorder.now();
     run.history = world.recorder.history();
     let judged = running.judged();
@@ -80,6 +88,10 @@ pub async fn run(
         },
     };
     run
+}
+
+fn keeps_redis(scenario: &Scenario) -> bool {
+    scenario.snapshot.as_ref().is_some_and(|snapshot| snapshot.value.redis.is_some())
 }
 
 async fn run_in(

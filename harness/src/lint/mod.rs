@@ -4,6 +4,7 @@
 //! which room, which messages have a name. Collects every mistake.
 
 mod people;
+mod snapshot;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
     linter.head();
     linter.stack();
     linter.people();
+    linter.snapshot();
     for step in &scenario.steps {
         linter.step(step);
     }

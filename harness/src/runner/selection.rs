@@ -64,8 +64,15 @@ pub fn find(paths: &[PathBuf]) -> io::Result<Found> {
     let mut found = Found { files: files.len(), ..Found::default() };
     for path in files {
         let file = path.display().to_string();
-        let source = fs::read_to_string(&path)
+        let bytes = fs::read(&path)
             .map_err(|error| io::Error::new(error.kind(), format!("reading `{file}`: {error}")))?;
+        let source = match String::from_utf8(bytes) {
+            Ok(source) => source,
+            Err(error) => {
+                found.problems.push(Problem::no_text(&file, &error));
+                continue;
+            }
+        };
         match read(&file, &source) {
             Ok(scenario) => found.fixtures.push(Fixture { file, source, scenario }),
             Err(problems) => found.problems.extend(problems),

@@ -1,7 +1,7 @@
 //! What a scenario can break: devices, networks, processes.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Spanned, Time, schema::PROCESSES};
 
@@ -16,7 +16,7 @@ pub struct Crash {
 }
 
 /// How a device crashes.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CrashHow {
     /// The connection is reset.
@@ -42,7 +42,7 @@ pub struct Network {
 }
 
 /// What a network does.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkState {
     /// Nothing gets through.
@@ -66,7 +66,7 @@ pub struct Stop {
 }
 
 /// How a process ends.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EndHow {
     /// SIGKILL.

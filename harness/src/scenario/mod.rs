@@ -16,6 +16,7 @@ mod stack;
 mod steps;
 mod text;
 mod time;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ pub use parse::parse;
 pub use people::{Actor, Client, Device, Transport, Who};
 pub use problem::{Place, Problem, closest};
 pub use rules::{INVARIANTS, RULES};
-pub use schema::schema;
+pub use schema::{schema, values, verbs};
 pub use shared::load_shared;
 pub use spanned::Spanned;
 pub use stack::{Backends, Ping, Stack};

@@ -2,7 +2,7 @@
 
 use serde_saphyr::Error;
 
-use super::{Place, Problem, Scenario};
+use super::{Place, Problem, Scenario, words::in_plain_words};
 
 /// Longest file that is read, in bytes.
 const FILE_BYTES_MAX: usize = 1_000_000;
@@ -36,12 +36,14 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
         }
         Error::SerdeMissingField { field, .. } => problem(format!("`{field}` is missing here")),
         Error::SerdeInvalidType { unexpected, expected, .. } => {
+            // What YAML calls null is nothing at all to who wrote the file.
+            let unexpected = if unexpected.contains("unit") { "nothing" } else { unexpected };
             problem(format!("this is {unexpected}, wanted is {expected}"))
         }
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             problem(format!("`{key}` is there twice"))
         }
-        Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => problem(msg.clone()),
+        Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => reworded(msg, problem),
         Error::MultipleDocuments { .. } => problem("a file holds one scenario".to_owned())
             .with_help("put what comes after `---` into a file of its own"),
         Error::ExpectedMappingEndAfterEnumVariantValue { .. } => {
@@ -53,12 +55,21 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
             let first = text.lines().next().unwrap_or_default();
             // The place is said already.
             let first = first.split_once(" at line ").map_or(first, |(text, _)| text);
-            let problem = problem(first.to_owned());
-            if place.line <= 1 && first.contains("mapping") {
+            if place.line <= 1 && place.column <= 1 {
+                let said = in_plain_words(first).map_or(first, |(words, _)| words);
+                let problem = problem(said.to_owned());
                 return problem.with_help("a scenario begins with `scenario: what it shows`");
             }
-            problem
+            reworded(first, problem)
         }
+    }
+}
+
+fn reworded(said: &str, problem: impl FnOnce(String) -> Problem) -> Problem {
+    match in_plain_words(said) {
+        Some((words, Some(help))) => problem(words.to_owned()).with_help(help),
+        Some((words, None)) => problem(words.to_owned()),
+        None => problem(said.to_owned()),
     }
 }
 

@@ -1,10 +1,13 @@
 //! What is wrong with a file: where, in words, with the line itself and what was probably meant.
 
-use std::fmt;
+use std::{fmt, string::FromUtf8Error};
 
 use serde_saphyr::Location;
 
 use super::Spanned;
+
+/// Longest part of a line that is shown, in characters.
+const LINE_CHARS_MAX: usize = 160;
 
 /// A place in a file. Line and column count from 1; line 0: the file as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +49,23 @@ impl Problem {
         Self { file: file.to_owned(), place, line, text: text.into(), help: None }
     }
 
+    /// A file that is no text, at the first byte that is not.
+    pub fn no_text(file: &str, error: &FromUtf8Error) -> Self {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let source = String::from_utf8_lossy(error.as_bytes());
+        let good = String::from_utf8_lossy(good);
+        let last = good.rsplit('\n').next().unwrap_or_default();
+        let (line, column) =
+            (good.matches('\n').count() as u64 + 1, last.chars().count() as u64 + 1);
+        let problem = Self::new(
+            file,
+            &source,
+            Place { line, column },
+            "the file is no text in UTF-8 from here on",
+        );
+        problem.with_help("save it as UTF-8; pictures and archives are no scenarios")
+    }
+
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -75,11 +95,10 @@ impl fmt::Display for Problem {
         } else {
             let Place { line: number, column } = place;
             let margin = " ".repeat(number.to_string().len());
-            let pad: String = line
-                .chars()
-                .take(usize::try_from(column.saturating_sub(1)).unwrap_or(0))
-                .map(|c| if c == '\t' { '\t' } else { ' ' })
-                .collect();
+            let (line, before) =
+                around(line, usize::try_from(column.saturating_sub(1)).unwrap_or(0));
+            let letters = line.chars().take(before);
+            let pad: String = letters.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             write!(
                 f,
                 "{file}:{number}:{column}: {text}\n{margin} |\n{number} | {line}\n{margin} | {pad}^"
@@ -90,6 +109,19 @@ impl fmt::Display for Problem {
             None => Ok(()),
         }
     }
+}
+
+/// What is shown of a line, and where in it the mistake is: a long one is cut, and what would disturb a terminal replaced.
+fn around(line: &str, column: usize) -> (String, usize) {
+    let is_shown = |c: char| !c.is_control() || c == '\t';
+    let shown = line.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' });
+    let letters: Vec<char> = shown.collect();
+    let from =
+        if letters.len() <= LINE_CHARS_MAX { 0 } else { column.saturating_sub(LINE_CHARS_MAX / 2) };
+    let to = letters.len().min(from + LINE_CHARS_MAX);
+    let (begin, end) = (if from > 0 { "…" } else { "" }, if to < letters.len() { "…" } else { "" });
+    let text: String = letters.get(from..to).unwrap_or_default().iter().collect();
+    (format!("{begin}{text}{end}"), column - from + begin.chars().count())
 }
 
 /// The known name that is nearest to what was written, if it is near enough to be meant.
@@ -115,6 +147,16 @@ mod tests {
         assert_eq!(closest("delivre", &known), Some("deliver"));
         assert_eq!(closest("frobnicate", &known), None);
         assert_eq!(closest("x", &["ttl"]), None);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_mistake() {
+        let line = format!("{}x{}", "a".repeat(1_000), "b".repeat(1_000));
+        let (shown, column) = around(&line, 1_000);
+        assert_eq!(shown.chars().nth(column), Some('x'));
+        assert_eq!(shown.chars().count(), LINE_CHARS_MAX + 2);
+        assert_eq!(around("a\0b", 1), ("a\u{fffd}b".to_owned(), 1));
+        assert_eq!(around("", 7), (String::new(), 7));
     }
 
     #[test]

@@ -22,6 +22,19 @@ pub fn schema() -> Value {
     schema.to_value()
 }
 
+/// Every verb that a step can have.
+pub fn verbs() -> Vec<String> {
+    let step = schema()["$defs"]["Step"]["properties"].take();
+    step.as_object().into_iter().flatten().map(|(verb, _)| verb.clone()).collect()
+}
+
+/// The values of an enum of the language, such as `CrashHow`, as they are written.
+pub fn values(name: &str) -> Vec<String> {
+    let mut values = schema()["$defs"][name]["enum"].take();
+    let values = values.as_array_mut().map(std::mem::take).unwrap_or_default();
+    values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
+}
+
 /// What has a text that YAML may take for something else: `5`, `true`.
 pub(super) struct Scalar;
 

@@ -127,7 +127,8 @@ fn cluster_id() -> String {
     format!("{}A", &digits[..21])
 }
 
-fn java() -> Option<PathBuf> {
+/// Java's program, if it is installed.
+pub fn java() -> Option<PathBuf> {
     places::program(&["java"], &places::java_home())
 }
 

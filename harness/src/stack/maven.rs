@@ -25,6 +25,12 @@ pub(super) fn jars() -> Result<PathBuf, StackError> {
     Ok(places::cache()?.join(format!("kafka-{KAFKA_VERSION}")))
 }
 
+/// Kafka's jars, if they have been fetched.
+pub fn kafka_jars() -> Option<PathBuf> {
+    // No place for them is as good as none of them.
+    jars().ok().filter(|jars| jars.is_dir())
+}
+
 /// Downloads the jars unless they are there.
 pub(super) async fn fetch(progress: Progress<'_>) -> Result<PathBuf, StackError> {
     let jars = jars()?;

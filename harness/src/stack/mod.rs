@@ -19,9 +19,11 @@ mod start;
 
 pub use end::Ending;
 pub use error::StackError;
-pub use maven::KAFKA_VERSION;
-pub use places::root;
+pub use kafka::java;
+pub use maven::{KAFKA_VERSION, kafka_jars};
+pub use places::{program_on_path as program, root};
 pub(crate) use ports::free as free_ports;
+pub use postgres::program as postgres_program;
 pub use service::{BadStackName, Service, StackName};
 pub use site::Progress;
 

@@ -47,6 +47,11 @@ pub(super) fn program(names: &[&str], more: &[PathBuf]) -> Option<PathBuf> {
     })
 }
 
+/// The first of `names` that is a file on `PATH`.
+pub fn program_on_path(names: &[&str]) -> Option<PathBuf> {
+    program(names, &[])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -152,7 +152,7 @@ fn path(name: &'static str) -> Result<PathBuf, StackError> {
 
 /// Debian keeps the server's programs out of `PATH`, a directory for each version. The newest one is taken, so that all
 /// come from the same.
-fn program(name: &str) -> Option<PathBuf> {
+pub fn program(name: &str) -> Option<PathBuf> {
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir(Path::new("/usr/lib/postgresql"))
         .into_iter()
         .flatten()

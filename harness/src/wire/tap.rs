@@ -14,6 +14,9 @@ use crate::history::{ConnectionId, Recorder, What};
 /// Between the packets of a long-polling body.
 const SEPARATOR: char = '\u{1e}';
 
+/// Most packets that are kept of a device that talks before its session is open.
+const EARLY_PACKETS_MAX: usize = 1_000;
+
 /// Who is listened to.
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
@@ -61,6 +64,8 @@ struct Asked {
 #[derive(Debug, Default)]
 struct WebSocket {
     session: Option<ConnectionId>,
+    /// What a hasty device said before the gateway had opened the session.
+    early: Vec<String>,
     to_gateway: Frames,
     to_device: Frames,
 }
@@ -183,11 +188,26 @@ impl Tap {
                     self.packet(session, direction, packet);
                 }
                 (frames::Message::Text(packet), None) => {
-                    if let Some(session) = self.opened(&packet) {
-                        if let Some(websocket) = &mut self.websocket {
+                    let opened = match direction {
+                        Direction::ToGateway => None,
+                        Direction::ToDevice => self.opened(&packet),
+                    };
+                    let Some(websocket) = &mut self.websocket else { return };
+                    match (opened, direction) {
+                        (Some(session), _) => {
                             websocket.session = Some(session);
+                            let early = std::mem::take(&mut websocket.early);
+                            self.packet(session, direction, packet);
+                            for packet in early {
+                                self.packet(session, Direction::ToGateway, packet);
+                            }
                         }
-                        self.packet(session, direction, packet);
+                        (None, Direction::ToGateway)
+                            if websocket.early.len() < EARLY_PACKETS_MAX =>
+                        {
+                            websocket.early.push(packet);
+                        }
+                        (None, _) => {}
                     }
                 }
                 (frames::Message::Other, Some(session)) => self.closed(session),
