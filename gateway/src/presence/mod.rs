@@ -66,6 +66,7 @@ pub enum Lease {
 pub trait Presence: Debug + Send + Sync {
     /// Runs the commands in order, in one pipeline. Connect and heartbeat also remove fields of the
     /// same key that no live lease covers. All of them may be repeated after an error.
+    /// An error may say that the lease of the entries' gateway is gone, so that they count for nothing.
     async fn apply(&self, commands: &[Command]) -> Result<(), PresenceError>;
     /// The sockets that count: those with a live lease that is not younger than they are.
     /// Fields that do not count are removed on the way.

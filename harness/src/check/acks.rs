@@ -1,9 +1,22 @@
 //! Every event that asked for an ack has exactly one, in the contract's shape.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use uuid::{Uuid, Variant};
 
 use super::Finding;
-use crate::history::{History, Sent, Story, moment};
+use crate::history::{History, Sent, Story, What, moment, shown};
+
+/// How long an ack may take; and a bit for the machine.
+const ACK_LIMIT: Duration = Duration::from_secs(10);
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Length of an id, in characters: only the hyphenated form is one.
+const ID_CHARS: usize = 36;
+
+/// Longest content, in UTF-16 code units.
+const CONTENT_UNITS_MAX: usize = 5_000;
 
 /// The errors of `joinRoom` and `leaveRoom`, and those of `sendMessage`.
 const PLAIN_ERRORS: [&str; 4] =
@@ -22,8 +35,17 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
         report(*at, format!("{device} got an ack with the id {id}, which it never asked for"));
     }
     for sent in &story.sent {
-        let Some(is_right) = shape_of(sent) else { continue };
         let device = story.device(sent.connection);
+        let Some(is_right) = shape_of(sent) else {
+            if let Some((at, ack)) = sent.acks.first() {
+                let event = &sent.event;
+                report(
+                    *at,
+                    format!("`{event}` of {device} is unknown, and was acknowledged {ack}"),
+                );
+            }
+            continue;
+        };
         let what = match sent.id("clientMsgId") {
             Some(id) => format!("{} of {}", sent.event, history.name(&id)),
             None => sent.event.clone(),
@@ -31,6 +53,8 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
         let is_open =
             story.connections.get(&sent.connection).is_some_and(|known| known.closed.is_none());
         match &sent.acks[..] {
+            // A device beats by itself until the very end.
+            [] if is_beat(sent) && story.end < sent.at + SLACK => {}
             [] if is_open && sent.ack_id.is_some() => {
                 report(
                     sent.at,
@@ -49,6 +73,13 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
                             "{what} by {device} was acknowledged {ack}, which is not in the contract"
                         ),
                     );
+                } else if let Some(why) = misjudged(sent, ack) {
+                    report(*at, format!("{what} by {device} was acknowledged {ack}, {why}"));
+                }
+                let took = at.saturating_sub(sent.at);
+                if took > ACK_LIMIT + SLACK && !is_excused(history, device, *at) {
+                    let took = shown(took);
+                    report(*at, format!("{what} by {device} was acknowledged after {took}"));
                 }
             }
             [_, .., (at, _)] => {
@@ -59,6 +90,57 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
             }
         }
     }
+}
+
+/// Whether it is what a device with a `heartbeat` sends by itself.
+fn is_beat(sent: &Sent) -> bool {
+    sent.event == "heartbeat" && sent.payload == json!({})
+}
+
+/// Whether something that holds acks up was broken before: the device, or a gateway.
+fn is_excused(history: &History, device: &str, at: Duration) -> bool {
+    history.entries().iter().take_while(|entry| entry.at <= at).any(|entry| {
+        matches!(&entry.what, What::Broken { what, .. } if what == device || what.starts_with("gw"))
+    })
+}
+
+/// Why an ack does not fit the payload, which decides alone whether an event is malformed.
+fn misjudged(sent: &Sent, ack: &Value) -> Option<&'static str> {
+    let is_message = sent.event == "sendMessage";
+    let text = if is_message { "Invalid message format" } else { "Invalid room" };
+    let is_refused = ack["error"] == text;
+    match is_well_formed(sent)? {
+        true if is_refused => Some("though its payload is right"),
+        false if !is_refused => Some("though its payload is malformed"),
+        _ => None,
+    }
+}
+
+/// Whether the contract takes this payload; `None` where it leaves that open.
+fn is_well_formed(sent: &Sent) -> Option<bool> {
+    let payload = &sent.payload;
+    if sent.event == "heartbeat" || payload.get("after").is_some() {
+        return None;
+    }
+    if !is_id(&payload["roomId"]) {
+        return Some(false);
+    }
+    if sent.event != "sendMessage" {
+        return Some(true);
+    }
+    let content = payload["content"].as_str().unwrap_or_default();
+    let units = content.encode_utf16().count();
+    let is_content = (1..=CONTENT_UNITS_MAX).contains(&units) && !content.contains('\0');
+    let is_kind = payload.get("type").is_none_or(|kind| *kind == "TEXT" || *kind == "IMAGE");
+    let is_right = is_id(&payload["clientMsgId"]) && is_content && is_kind;
+    // A `null` may count as absent.
+    if payload.get("type").is_some_and(Value::is_null) { None } else { Some(is_right) }
+}
+
+fn is_id(value: &Value) -> bool {
+    let text = value.as_str().filter(|text| text.len() == ID_CHARS);
+    let id = text.and_then(|text| Uuid::try_parse(text).ok());
+    id.is_some_and(|id| id.get_variant() == Variant::RFC4122)
 }
 
 /// Whether an ack is one of the contract's.

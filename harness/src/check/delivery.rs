@@ -1,6 +1,9 @@
 //! Who got which message: everybody who was there for it, once, and nobody else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::Finding;
 use crate::history::{History, Inside, Sent, Story, moment};
@@ -13,15 +16,20 @@ fn key(story: &Story, sent: &Sent) -> Option<Key> {
     Some((user, sent.id("roomId")?, sent.id("clientMsgId")?))
 }
 
-/// What was accepted, each message once, as it was first sent.
-fn accepted(story: &Story) -> BTreeMap<Key, &Sent> {
-    let mut accepted = BTreeMap::new();
-    for sent in story.sent.iter().filter(|sent| sent.event == "sendMessage" && sent.is_accepted()) {
-        if let Some(key) = key(story, sent) {
-            accepted.entry(key).or_insert(sent);
+/// What was accepted, or is stored, whatever its ack said: each message once, as it was sent first.
+fn accepted<'s>(story: &'s Story, stored: &BTreeMap<Key, String>) -> BTreeMap<Key, &'s Sent> {
+    let sent = || story.sent.iter().filter(|sent| sent.event == "sendMessage");
+    let accepted: BTreeSet<Key> =
+        sent().filter(|sent| sent.is_accepted()).filter_map(|sent| key(story, sent)).collect();
+    let mut first = BTreeMap::new();
+    for sent in sent().filter(|sent| !sent.is_refused()) {
+        if let Some(key) =
+            key(story, sent).filter(|it| accepted.contains(it) || stored.contains_key(it))
+        {
+            first.entry(key).or_insert(sent);
         }
     }
-    accepted
+    first
 }
 
 /// Every accepted message is stored, and reaches every connection that was in the room before it was sent and stayed.
@@ -40,7 +48,7 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
         let id = |field: &str| message[field].as_str().unwrap_or_default().to_lowercase();
         ids.insert((id("senderId"), room.clone(), id("clientMsgId")), id("messageId"));
     }
-    for (key, sent) in accepted(story) {
+    for (key, sent) in accepted(story, &ids) {
         let (user, room, client_msg_id) = &key;
         let (what, place) = (history.name(client_msg_id), history.name(room));
         if let Some(stored) = story.stored.get(room) {
@@ -109,8 +117,12 @@ pub(super) fn no_duplicate(history: &History, story: &Story, findings: &mut Vec<
     }
 }
 
+/// How long the broadcast of a gateway may take from one of its sockets to another.
+const BROADCAST: Duration = Duration::from_secs(1);
+
 /// Nobody hears a room before asking to join it, or after the leave was answered.
 pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+    old_messages(history, story, findings);
     for delivery in &story.deliveries {
         let room = delivery.id("roomId");
         let is_asked = |sent: &&Sent| {
@@ -125,7 +137,8 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
             inside.connection == delivery.connection
                 && inside.room == room
                 && inside.left.is_some_and(|left| left < delivery.at)
-                && asked.is_some_and(|asked| asked.at <= inside.joined)
+                // Whoever has asked again since then is in again.
+                && inside.leaving.is_none_or(|leaving| asked.is_some_and(|asked| asked.at <= leaving))
         });
         let was_refused =
             asked.is_some_and(|asked| asked.acks.iter().any(|(_, ack)| ack["success"] == false));
@@ -135,6 +148,36 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
                 story.device(delivery.connection),
                 history.name(&room),
                 history.name(&delivery.id("clientMsgId")),
+            );
+            findings.push(Finding { invariant: "no-leak", at: delivery.at, text });
+        }
+    }
+}
+
+/// Who joins hears what is said from then on, not what others on the same gateway have heard long before.
+fn old_messages(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+    let mut first = BTreeMap::new();
+    for delivery in &story.deliveries {
+        let Some(known) = story.connections.get(&delivery.connection) else { continue };
+        let key = (known.gateway.clone(), delivery.id("messageId"));
+        let said = *first.entry(key).or_insert(delivery.at);
+        let room = delivery.id("roomId");
+        let asked = story.sent.iter().find(|sent| {
+            sent.connection == delivery.connection
+                && sent.event == "joinRoom"
+                && sent.id("roomId").as_deref() == Some(room.as_str())
+        });
+        // With `after` that is what was asked for.
+        if let Some(asked) = asked.filter(|asked| asked.payload.get("after").is_none())
+            && said + BROADCAST < asked.at
+        {
+            let text = format!(
+                "{} joined {} at {} and heard {}, which was said before, at {}",
+                story.device(delivery.connection),
+                history.name(&room),
+                moment(asked.at),
+                history.name(&delivery.id("clientMsgId")),
+                moment(said),
             );
             findings.push(Finding { invariant: "no-leak", at: delivery.at, text });
         }

@@ -23,10 +23,15 @@ pub(super) fn frames(story: &Story, findings: &mut Vec<Finding>) {
             report(delivery.at, format!("{device} heard a message that {reason}"));
         }
     }
+    for message in story.stored.values().flatten() {
+        if let Err(reason) = self::message(message) {
+            report(story.end, format!("the history tells a message that {reason}"));
+        }
+    }
 }
 
 /// Whether this is a message of the contract; what is wrong otherwise.
-fn message(message: &Value) -> Result<(), String> {
+pub(super) fn message(message: &Value) -> Result<(), String> {
     let fields = message.as_object().ok_or("is no object")?;
     let mut names: Vec<_> = fields.keys().map(String::as_str).collect();
     names.sort_unstable();
@@ -70,7 +75,7 @@ fn message(message: &Value) -> Result<(), String> {
 }
 
 /// `2026-01-02T03:04:05.678Z`.
-fn is_time(text: &str) -> bool {
+pub(super) fn is_time(text: &str) -> bool {
     const PATTERN: &str = "dddd-dd-ddTdd:dd:dd.dddZ";
     text.len() == PATTERN.len()
         && text.chars().zip(PATTERN.chars()).all(|(c, wanted)| match wanted {

@@ -1,10 +1,13 @@
 //! Judges a history: pure functions, one for each invariant. A correct history never fails, one with a fault always does.
 
 mod acks;
+mod connections;
 mod delivery;
 mod frames;
 mod order;
 mod presence;
+mod replies;
+mod words;
 
 use std::time::Duration;
 
@@ -34,6 +37,9 @@ pub fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Findi
     order::one_order(history, &story, &mut findings);
     acks::one_ack(history, &story, &mut findings);
     frames::frames(&story, &mut findings);
+    words::as_sent(history, &story, &mut findings);
+    replies::replies(history, &mut findings);
+    connections::stays_connected(history, &mut findings);
     presence::presence(history, &story, times, &mut findings);
     findings.retain(|finding| !without.contains(&finding.invariant));
     findings.sort_by_key(|finding| finding.at);

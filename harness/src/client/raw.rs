@@ -1,8 +1,10 @@
 //! Our own client, which hides nothing: WebSocket by tokio-tungstenite, long-polling by hand.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle};
+use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::sleep};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
@@ -18,6 +20,9 @@ const QUEUE_PACKETS_MAX: usize = 1_024;
 
 /// Longest body of one post, in bytes: servers refuse longer ones.
 const POST_BYTES_MAX: usize = 90_000;
+
+/// How long a device that will upgrade polls first: long enough to be in a conversation by then.
+const POLLING_FIRST: Duration = Duration::from_millis(150);
 
 /// Between the packets of a long-polling body.
 const SEPARATOR: char = '\u{1e}';
@@ -51,8 +56,7 @@ impl Raw {
                 if options.transport == Transport::Polling {
                     tokio::spawn(serve_polling(poller, queue, pongs))
                 } else {
-                    let stream = poller.upgrade(options).await?;
-                    tokio::spawn(serve_websocket(stream, queue, pongs))
+                    tokio::spawn(serve_both(poller, options.clone(), queue, pongs))
                 }
             }
         };
@@ -193,26 +197,26 @@ impl Poller {
         Ok(body.split(SEPARATOR).map(str::to_owned).collect())
     }
 
-    /// Probes a WebSocket and moves the session there, as stock clients do: a poll is under way meanwhile.
-    async fn upgrade(self, options: &Options) -> Result<Stream, ClientError> {
-        // The answer to CONNECT comes by polling, as the client has not upgraded yet.
-        let answer = self.poll().await?;
-        if answer.iter().any(|packet| packet == "2") {
-            self.post("3".to_owned()).await?;
-        }
-        let mut stream = websocket(options, Some(&self.session)).await?;
-        send(&mut stream, "2probe".to_owned()).await?;
+    /// Polls, after a while probes a WebSocket, and moves the session there; polls go on meanwhile, as with stock clients.
+    async fn upgrade(
+        self,
+        options: &Options,
+        queue: &mut mpsc::Receiver<String>,
+    ) -> Result<Stream, ClientError> {
         let probing = async {
+            sleep(POLLING_FIRST).await;
+            let mut stream = websocket(options, Some(&self.session)).await?;
+            send(&mut stream, "2probe".to_owned()).await?;
             while let Some(Ok(message)) = stream.next().await {
                 if matches!(&message, Message::Text(text) if text.as_str() == "3probe") {
-                    return Ok(());
+                    return Ok(stream);
                 }
             }
             Err(refused("the probe of the upgrade was not answered"))
         };
         let mut probing = Box::pin(probing);
         let mut poll = Box::pin(self.poll());
-        loop {
+        let mut stream = loop {
             tokio::select! {
                 probed = &mut probing => break probed?,
                 packets = &mut poll => {
@@ -221,13 +225,25 @@ impl Poller {
                     }
                     poll = Box::pin(self.poll());
                 }
+                Some(packet) = queue.recv() => self.post(packet).await?,
             }
-        }
+        };
         // The gateway ends it with `6`.
         poll.await?;
-        drop(probing);
         send(&mut stream, "5".to_owned()).await?;
         Ok(stream)
+    }
+}
+
+/// Polls first, and goes on over a WebSocket.
+async fn serve_both(
+    poller: Poller,
+    options: Options,
+    mut queue: mpsc::Receiver<String>,
+    pongs: mpsc::Sender<String>,
+) {
+    if let Ok(stream) = poller.upgrade(&options, &mut queue).await {
+        serve_websocket(stream, queue, pongs).await;
     }
 }
 

@@ -59,6 +59,16 @@ impl Running<'_> {
                         let expected = format!("`{event}` of {name} is answered {wants}");
                         return Err(about(wrong(expected, format!("{ack}")), name));
                     }
+                    // A driver that waits for each ack by itself has given it more time.
+                    if longest > limit {
+                        let expected =
+                            format!("`{event}` of {name} is acknowledged within {}", shown(limit));
+                        let mut failure =
+                            about(wrong(expected, format!("after {}", shown(longest))), name);
+                        (failure.limit, failure.late) =
+                            (Some(limit), Some(longest.saturating_sub(limit)));
+                        return Err(failure);
+                    }
                 }
                 // A connection that was broken on purpose takes its acks with it.
                 None if *wanted == AckWanted::Any

@@ -59,6 +59,11 @@ impl Device {
         }
     }
 
+    /// Whether its connection ends only when the gateway ends it: a client library closes it by itself after a goodbye.
+    pub(super) fn never_hangs_up(&self) -> bool {
+        self.kind == scenario::Client::Raw
+    }
+
     /// Starts its program, which asks to connect.
     pub(super) async fn connect(
         &mut self,

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
+    looks::Look,
     observe,
     steps::{Running, StepResult, wrong},
     talk::about,
@@ -25,12 +26,6 @@ const POLL: Duration = Duration::from_millis(15);
 
 /// How much longer we look at what was not true in time, to say how late it was.
 const LATE_LIMIT: Duration = Duration::from_secs(3);
-
-/// One look.
-struct Look {
-    is_true: bool,
-    seen: String,
-}
 
 impl Running<'_> {
     pub(super) async fn expect(&self, expect: &Expect) -> StepResult {
@@ -163,33 +158,6 @@ impl Running<'_> {
             _ => Err("nothing to look at".to_owned()),
         };
         looked.unwrap_or_else(|seen| Look { is_true: false, seen })
-    }
-
-    async fn look_at_presence(&self, actor: &str, expect: &Expect) -> Result<Look, String> {
-        let user = self.world.user(actor)?;
-        let seen = observe::presence(self.world, user).await?;
-        let sockets = seen["sockets"].as_array().map_or(0, Vec::len);
-        let is_online = seen["online"] == Value::Bool(true);
-        let is_true = expect.online.is_none_or(|online| online == is_online)
-            && expect.sockets.is_none_or(|count| count == sockets);
-        let word = if is_online { "online" } else { "offline" };
-        Ok(Look { is_true, seen: format!("{actor} is {word} on {sockets} sockets") })
-    }
-
-    async fn look_at_redis(&self, key: &str, expect: &Expect) -> Result<Look, String> {
-        let key = self.world.fill(key)?;
-        let seen = observe::redis_key(self.world, &key).await?;
-        let at_most = expect.ttl.as_ref().map(|ttl| self.world.length(ttl));
-        let is_true = expect.exists.is_none_or(|exists| exists == seen.exists)
-            && expect.fields.is_none_or(|count| count == seen.fields.len())
-            && at_most.is_none_or(|at_most| seen.ttl.is_some_and(|ttl| ttl <= at_most));
-        let ttl = seen.ttl.map_or("no TTL".to_owned(), |ttl| format!("a TTL of {}", shown(ttl)));
-        let seen = if seen.exists {
-            format!("it exists with {} fields and {ttl}", seen.fields.len())
-        } else {
-            "it does not exist".to_owned()
-        };
-        Ok(Look { is_true, seen })
     }
 
     /// `ids`: the `clientMsgId`s that are there, in order.

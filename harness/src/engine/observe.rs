@@ -9,7 +9,11 @@ use rdkafka::{
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use super::{settle::history, world::World};
+use super::{
+    records::{Record, record},
+    settle::history,
+    world::World,
+};
 use crate::deploy::Topics;
 
 /// How long one look may take.
@@ -58,6 +62,20 @@ pub(super) async fn redis_key(world: &World, key: &str) -> Result<Key, String> {
     };
     let looked = tokio::time::timeout(LOOK_LIMIT, look).await;
     looked.unwrap_or_else(|_| Err("Redis does not answer".to_owned()))
+}
+
+/// Whether the gateway of every entry has a lease.
+pub(super) async fn leases(world: &World, entries: &[(String, String)]) -> Result<(), String> {
+    for (_, value) in entries {
+        let value: Value = serde_json::from_str(value).unwrap_or_default();
+        let key = format!("presence:server:{}", value["serverId"].as_str().unwrap_or_default());
+        let lease = redis_key(world, &key).await?;
+        if !lease.exists || lease.ttl.is_none() {
+            let what = if lease.exists { "for ever" } else { "not" };
+            return Err(format!("the lease `{key}` of an entry exists {what}"));
+        }
+    }
+    Ok(())
 }
 
 /// Everything about presence that Redis holds: each key with its value and its TTL in milliseconds.
@@ -154,6 +172,7 @@ pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>
 
 fn read_topic(topics: &Topics, topic: &str, rooms: &[String]) -> Result<Vec<String>, String> {
     let failed = |error: rdkafka::error::KafkaError| format!("Kafka says: {error}");
+    let name = topic;
     let topic = format!("{}{topic}", topics.prefix);
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &topics.brokers)
@@ -178,15 +197,18 @@ fn read_topic(topics: &Topics, topic: &str, rooms: &[String]) -> Result<Vec<Stri
     consumer.assign(&assigned).map_err(failed)?;
     let mut ids = Vec::new();
     while missing > 0 {
-        let Some(record) = consumer.poll(LOOK_LIMIT) else {
+        let Some(found) = consumer.poll(LOOK_LIMIT) else {
             return Err(format!("{missing} records did not come"));
         };
-        let record = record.map_err(failed)?;
+        let found = found.map_err(failed)?;
         missing -= 1;
-        let key = record.key().map(|key| String::from_utf8_lossy(key).into_owned());
-        if key.is_some_and(|key| rooms.contains(&key)) {
+        let key =
+            found.key().map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default();
+        if rooms.contains(&key) {
             let value: Value =
-                serde_json::from_slice(record.payload().unwrap_or_default()).unwrap_or_default();
+                serde_json::from_slice(found.payload().unwrap_or_default()).unwrap_or_default();
+            let partition = found.partition();
+            record(Record { topic: name, key: &key, value: &value, partition, partitions })?;
             ids.push(value["clientMsgId"].as_str().unwrap_or_default().to_lowercase());
         }
     }

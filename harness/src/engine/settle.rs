@@ -117,7 +117,7 @@ fn is_all_heard(story: &Story) -> bool {
         let sent_since: BTreeSet<_> = story
             .sent
             .iter()
-            .filter(|sent| sent.at > inside.joined && sent.is_accepted())
+            .filter(|sent| sent.at > inside.joined)
             .filter_map(|sent| sent.id("clientMsgId"))
             .collect();
         let stored = story.stored.get(&inside.room).into_iter().flatten();

@@ -26,6 +26,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long an ack may take where the step does not say: what the contract allows, and a bit for the machine.
 const ACK_LIMIT: Duration = Duration::from_secs(12);
 
+/// How long a transport stays open after the goodbye, at the least.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// How long a device that is shown the door may stay.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(3);
 
@@ -94,6 +97,13 @@ impl Running<'_> {
         }
         let dismissed = |story: &Story| newest(story).filter(|it| it.dismissed.is_some());
         let seen = recorder.until(Instant::now() + GOODBYE_LIMIT, dismissed).await;
+        let closed = |story: &Story| newest(story).filter(|it| it.closed.is_some());
+        if device.never_hangs_up()
+            && recorder.until(Instant::now() + BREATH, closed).await.is_some()
+        {
+            let seen = "the transport is closed in the same breath, which some clients take for a reason to come back";
+            return Err(about(wrong(expected, seen), name));
+        }
         // It has no business here any more.
         device.disconnect().await;
         match seen {
@@ -259,10 +269,17 @@ impl Running<'_> {
         let Some(device) = self.world.devices.get(name) else {
             return Err(wrong("a device", format!("there is no `{name}`")));
         };
+        let recorder = &self.world.recorder;
+        let before = recorder.look(|story| story.sent.len());
         let sent = device.lock().await.frame(&frame).await;
         sent.map_err(|error| {
             about(wrong(format!("{name} sends a frame"), self.why_not(name, &error)), name)
         })?;
+        // An event is on its way until the wire has seen it; a later `wait` would take nothing for everything.
+        if frame.starts_with("42") && frame.ends_with(']') {
+            let seen = |story: &Story| (story.sent.len() > before).then_some(());
+            recorder.until(Instant::now() + BREATH, seen).await;
+        }
         Ok(None)
     }
 

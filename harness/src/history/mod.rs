@@ -39,8 +39,8 @@ pub enum What {
     Sent { connection: ConnectionId, packet: String },
     /// A device received one.
     Received { connection: ConnectionId, packet: String },
-    /// The transport is gone, whoever ended it.
-    Closed { connection: ConnectionId },
+    /// The transport is gone. `by_gateway`: the gateway has ended it, not the device or its network.
+    Closed { connection: ConnectionId, by_gateway: bool },
     /// A gateway ended its side of a connection whose device hears nothing any more: it has noticed.
     GivenUp { device: String, gateway: String },
     /// A user's request over HTTP was answered; `status` 0: it was not.

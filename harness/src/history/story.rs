@@ -12,6 +12,14 @@ use super::{ConnectionId, Entry, History, What};
 /// How soon every gateway knows that somebody has left over HTTP (contract, section 2).
 const REMOVED_WITHIN: Duration = Duration::from_secs(1);
 
+/// Errors after which a message is surely not stored.
+const REFUSALS: [&str; 4] = [
+    "Invalid message format",
+    "Not a member of this room",
+    "Rate limit exceeded",
+    "Temporarily unavailable",
+];
+
 /// An event that a device sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sent {
@@ -34,6 +42,14 @@ impl Sent {
     /// Whether it was answered `ACCEPTED`.
     pub fn is_accepted(&self) -> bool {
         self.acks.iter().any(|(_, ack)| ack["status"] == "ACCEPTED")
+    }
+
+    /// Whether it was surely not taken, by every ack that came.
+    pub fn is_refused(&self) -> bool {
+        let is_refusal = |(_, ack): &(Duration, Value)| {
+            ack["error"].as_str().is_some_and(|error| REFUSALS.contains(&error))
+        };
+        !self.acks.is_empty() && self.acks.iter().all(is_refusal)
     }
 
     /// When it was answered with success.
@@ -164,7 +180,7 @@ impl Story {
                     self.malformed.push((entry.at, *connection, reason));
                 }
             }
-            What::Closed { connection } => self.closed(entry.at, *connection),
+            What::Closed { connection, .. } => self.closed(entry.at, *connection),
             What::GivenUp { device, .. } => {
                 let newest = self.connections.values_mut().rfind(|known| known.device == *device);
                 if let Some(known) = newest {

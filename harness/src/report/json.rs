@@ -174,7 +174,7 @@ mod tests {
             margin: Some(Margin { used, limit }),
         });
         let late = Some(Duration::from_millis(5));
-        run.failures.push(Failure { line: 7, late, ..Failure::default() });
+        run.failures.push(Failure { line: 7, limit: Some(limit), late, ..Failure::default() });
         let text = "lost".to_owned();
         run.findings.push(Finding { invariant: "nothing-lost", at: limit, text });
         let read: Value = serde_json::from_str(&json_lines(&[run]).unwrap()).unwrap();
@@ -184,7 +184,7 @@ mod tests {
             json!({"line": 7, "text": "expect: it", "from": 0.01, "to": 1.91, "outcome": "failed", "margin": margin})
         );
         assert_eq!(read["failures"][0]["late"], 0.005);
-        assert_eq!(read["failures"][0]["explained"], json!(["it became true 5 ms too late"]));
+        assert_eq!(read["failures"][0]["explained"], json!(["your limit was 2.00 s: 5 ms late"]));
         assert_eq!(
             read["findings"],
             json!([{"invariant": "nothing-lost", "at": 2.0, "text": "lost"}])

@@ -39,6 +39,10 @@ pub const RULES: &[(&str, &str)] = &[
     ("http-rooms", "rooms over HTTP: statuses and bodies"),
     ("http-history", "the history: ascending pages, cursors, limits"),
     ("http-unauthorised", "without a good token nothing is told over HTTP"),
+    (
+        "http-probes",
+        "probes answer without a token, and operators' pages are on the admin port alone",
+    ),
     ("presence-shape", "the Redis hash: key, field, value, TTL"),
     ("presence-any-device", "a user is online while one of their sockets is"),
     ("presence-disconnect", "a disconnect removes its own entry alone"),
@@ -63,6 +67,12 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     ("one-ack", "every event that asked for an ack has exactly one, in the contract's shape"),
     ("frames", "every frame is as the contract says: fields, formats, ids"),
+    (
+        "as-sent",
+        "a message is everywhere what its sender sent: words, sender, room, the same seven fields",
+    ),
+    ("replies", "every reply over HTTP is as the contract says: status, fields, formats"),
+    ("stays-connected", "no connection ends unless its device, a bad token or a fault ends it"),
     ("no-leak", "nobody hears a room that they are not in"),
     ("presence", "presence is true within its bounds, and no entry outlives its owner"),
 ];

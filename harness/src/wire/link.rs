@@ -102,7 +102,8 @@ impl Link {
     pub fn gone(&self) {
         let mut sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, session) in sessions.drain() {
-            self.listener.recorder.push(What::Closed { connection: session.connection });
+            let connection = session.connection;
+            self.listener.recorder.push(What::Closed { connection, by_gateway: false });
         }
     }
 }
@@ -136,11 +137,11 @@ async fn carry(
     let (gateway_in, mut gateway_out) = gateway.into_split();
     let pump_up = pump(device_in, &mut gateway_out, Direction::ToGateway, &tap, change.clone());
     let pump_down = pump(gateway_in, &mut device_out, Direction::ToDevice, &tap, change.clone());
-    tokio::select! {
-        () = pump_up => {}
-        () = pump_down => {}
-    }
-    lock(&tap).end();
+    let by_gateway = tokio::select! {
+        by_device = pump_up => !by_device,
+        by_gateway = pump_down => by_gateway,
+    };
+    lock(&tap).end(by_gateway);
     if *change.borrow() == NetworkChange::Cut {
         reset(gateway_out.as_ref());
         reset(device_out.as_ref());
@@ -151,25 +152,26 @@ async fn carry(
     }
 }
 
-/// Hands on what comes, as the network is just then; returns when either end or the network closes the connection.
+/// Hands on what comes, as the network is just then; returns when either end or the network closes the connection: `true`
+/// if it was not the end that is written to.
 async fn pump(
     mut from: OwnedReadHalf,
     to: &mut OwnedWriteHalf,
     direction: Direction,
     tap: &Mutex<Tap>,
     mut change: watch::Receiver<NetworkChange>,
-) {
+) -> bool {
     let mut buffer = vec![0; 64 << 10];
     loop {
         let now = *change.borrow_and_update();
         if now == NetworkChange::Frozen {
             if !frozen(&from, direction, tap, &mut change).await {
-                return;
+                return true;
             }
             continue;
         }
         if matches!(now, NetworkChange::Cut | NetworkChange::Finished) {
-            return;
+            return true;
         }
         let read = tokio::select! {
             read = from.read(&mut buffer) => read,
@@ -183,7 +185,7 @@ async fn pump(
                 }
                 ended(&mut change).await;
             }
-            return;
+            return true;
         };
         let mut due =
             if let NetworkChange::Slow(delay) = now { Some(Instant::now() + delay) } else { None };
@@ -191,11 +193,11 @@ async fn pump(
         let is_open = loop {
             let now = *change.borrow_and_update();
             match (now, due) {
-                (NetworkChange::Cut | NetworkChange::Finished, _) => return,
+                (NetworkChange::Cut | NetworkChange::Finished, _) => return true,
                 (NetworkChange::Blackhole, _) => break false,
                 (NetworkChange::Frozen, _) => {
                     if change.changed().await.is_err() {
-                        return;
+                        return true;
                     }
                 }
                 (NetworkChange::Open | NetworkChange::Slow(_), None) => break true,
@@ -214,7 +216,7 @@ async fn pump(
                 () = ended(&mut change) => false,
             };
             if !written {
-                return;
+                return false;
             }
         }
     }

@@ -105,15 +105,15 @@ impl Tap {
     }
 
     /// The connection is over, whoever ended it: a WebSocket's session with it, and a poll's too.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, by_gateway: bool) {
         match &self.websocket {
-            Some(WebSocket { session: Some(session), .. }) => self.closed(*session),
+            Some(WebSocket { session: Some(session), .. }) => self.closed(*session, by_gateway),
             Some(WebSocket { session: None, .. }) => {}
             None => {
                 for asked in std::mem::take(&mut self.asked) {
                     let session = asked.session.and_then(|id| self.session(&id));
                     if let Some(session) = session.filter(|session| !session.is_upgraded) {
-                        self.closed(session.connection);
+                        self.closed(session.connection, by_gateway);
                     }
                 }
             }
@@ -171,7 +171,7 @@ impl Tap {
         } else if let Some(session) = session.filter(|session| !session.is_upgraded)
             && response.status >= 400
         {
-            self.closed(session.connection);
+            self.closed(session.connection, true);
         }
     }
 
@@ -210,7 +210,9 @@ impl Tap {
                         (None, _) => {}
                     }
                 }
-                (frames::Message::Other, Some(session)) => self.closed(session),
+                (frames::Message::Other, Some(session)) => {
+                    self.closed(session, direction == Direction::ToDevice);
+                }
                 (frames::Message::Other, None) => {}
             }
         }
@@ -232,7 +234,7 @@ impl Tap {
                 let is_close = packet == "1";
                 recorder.push(What::Received { connection, packet });
                 if is_close {
-                    self.closed(connection);
+                    self.closed(connection, true);
                 }
             }
         }
@@ -268,12 +270,12 @@ impl Tap {
     }
 
     /// Forgets a session too, so that it is closed once.
-    fn closed(&self, connection: ConnectionId) {
+    fn closed(&self, connection: ConnectionId, by_gateway: bool) {
         let mut sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let before = sessions.len();
         sessions.retain(|_, known| known.connection != connection);
         if sessions.len() < before {
-            self.listener.recorder.push(What::Closed { connection });
+            self.listener.recorder.push(What::Closed { connection, by_gateway });
         }
     }
 }

@@ -1,5 +1,8 @@
 //! A made-up run that is right has no finding; the same run with one planted fault has one, of the right invariant.
 
+mod faults;
+mod replies;
+
 use std::time::Duration;
 
 use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
@@ -11,6 +14,7 @@ use crate::{
     history::{ConnectionId, Entry, History, What},
     scenario::TimeNames,
 };
+use faults::FAULTS;
 
 /// Long ones: presence is not part of these runs.
 const TIMES: TimeNames = TimeNames {
@@ -223,87 +227,6 @@ fn at_a(
     place.is_some()
 }
 
-const FAULTS: [Fault; 13] = [
-    ("a delivery is lost", "nothing-lost", |entries, at| {
-        // Who leaves need not hear what was on its way.
-        let is_leave = |entry: &Entry| matches!(&entry.what, What::Sent { packet, .. } if packet.contains("leaveRoom"));
-        let nobody_leaves = !entries.iter().any(is_leave);
-        nobody_leaves && at_a(entries, DELIVERY, at, |entries, place| drop(entries.remove(place)))
-    }),
-    ("a delivery before another one is lost", "nothing-lost", |entries, at| {
-        at_a(entries, DELIVERY, at, |entries, place| {
-            // Between two others of its connection, so that even who left later was there for it.
-            let Some(connection) = hearer(&entries[place]) else { return };
-            let next = (place + 1..entries.len())
-                .find(|index| hearer(&entries[*index]) == Some(connection));
-            let is_leaving = |entry: &Entry| matches!(&entry.what, What::Sent { connection: who, packet } if *who == connection && packet.contains("leaveRoom"));
-            let again = next.is_none_or(|next| entries[place..next].iter().any(is_leaving));
-            if again {
-                // No such pair here: a fault of the same kind that is always seen.
-                if let Some(What::Stored { messages, .. }) =
-                    entries.last_mut().map(|it| &mut it.what)
-                {
-                    messages.pop();
-                }
-            } else {
-                entries.remove(place);
-            }
-        })
-    }),
-    ("a stored message is lost", "nothing-lost", |entries, _| {
-        let Some(What::Stored { messages, .. }) = entries.last_mut().map(|entry| &mut entry.what)
-        else {
-            return false;
-        };
-        messages.pop().is_some()
-    }),
-    ("a stored message is there twice", "nothing-lost", |entries, _| {
-        let Some(What::Stored { messages, .. }) = entries.last_mut().map(|entry| &mut entry.what)
-        else {
-            return false;
-        };
-        messages.first().cloned().map(|first| messages.push(first)).is_some()
-    }),
-    ("a delivery comes twice", "no-duplicate", |entries, at| {
-        at_a(entries, DELIVERY, at, |entries, place| entries.insert(place, entries[place].clone()))
-    }),
-    ("an ack is lost", "one-ack", |entries, at| {
-        at_a(entries, "43", at, |entries, place| drop(entries.remove(place)))
-    }),
-    ("an ack comes twice", "one-ack", |entries, at| {
-        at_a(entries, "43", at, |entries, place| entries.insert(place, entries[place].clone()))
-    }),
-    ("an ack has a wrong id", "one-ack", |entries, at| {
-        at_a(entries, "43", at, |entries, place| edit(&mut entries[place], "43", "4399"))
-    }),
-    ("an ack has a field too many", "one-ack", |entries, at| {
-        at_a(entries, "43", at, |entries, place| edit(&mut entries[place], "[{", "[{\"extra\":1,"))
-    }),
-    ("a message lacks a field", "frames", |entries, at| {
-        at_a(entries, DELIVERY, at, |entries, place| {
-            edit(&mut entries[place], "\"type\":\"TEXT\"", "\"kind\":\"TEXT\"");
-        })
-    }),
-    ("a time has no milliseconds", "frames", |entries, at| {
-        at_a(entries, DELIVERY, at, |entries, place| edit(&mut entries[place], "05.678Z", "05Z"))
-    }),
-    ("the server has an event of its own", "frames", |entries, at| {
-        at_a(entries, DELIVERY, at, |entries, place| {
-            edit(&mut entries[place], "newMessage", "news");
-        })
-    }),
-    ("somebody hears a room without having joined", "no-leak", |entries, at| {
-        at_a(entries, DELIVERY, at, |entries, place| {
-            let What::Received { packet, .. } = entries[place].what.clone() else { return };
-            let (connection, at) = (ConnectionId(9), entries[place].at);
-            let (device, user) = ("eve.phone".to_owned(), uuid(2, 9));
-            let opened = What::Opened { connection, device, user, gateway: "gw1".to_owned() };
-            entries.insert(place, Entry { at, what: opened });
-            entries.insert(place + 1, Entry { at, what: What::Received { connection, packet } });
-        })
-    }),
-];
-
 proptest! {
     #[test]
     fn a_run_without_a_mistake_has_no_finding(acts in acts()) {
@@ -343,6 +266,28 @@ proptest! {
             prop_assert!(findings.iter().any(|it| it.invariant == "one-order"), "{:?}", findings);
         }
     }
+}
+
+#[test]
+fn who_joined_twice_and_left_once_is_out() {
+    let mut history = Run::of(&[Act::Join(2), Act::Join(2), Act::Leave(2), Act::Send(0)]);
+    assert_eq!(check(&history, &[], TIMES), []);
+    let joined = Run::of(&[Act::Join(2), Act::Send(0)]);
+    let delivery = joined.entries()[received(joined.entries(), DELIVERY)[0]].what.clone();
+    history.push(Duration::from_mins(1), delivery);
+    assert!(check(&history, &[], TIMES).iter().any(|it| it.invariant == "no-leak"));
+}
+
+#[test]
+fn an_ack_after_eleven_seconds_is_too_late() {
+    let history = Run::of(&[Act::Heartbeat(0)]);
+    let late = changed(&history, |entries| {
+        let place = received(entries, "43")[0];
+        for entry in &mut entries[place..] {
+            entry.at += Duration::from_millis(11_500);
+        }
+    });
+    assert!(check(&late, &[], TIMES).iter().any(|it| it.invariant == "one-ack"));
 }
 
 #[test]

@@ -1,0 +1,166 @@
+//! Every reply over HTTP is as the contract says: status, fields, formats.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Finding, frames};
+use crate::history::{History, What};
+
+/// The errors of HTTP, as statuses and their names.
+const ERRORS: [(u16, &str); 8] = [
+    (400, "Bad Request"),
+    (401, "Unauthorized"),
+    (403, "Forbidden"),
+    (404, "Not Found"),
+    (405, "Method Not Allowed"),
+    (409, "Conflict"),
+    (429, "Too Many Requests"),
+    (503, "Service Unavailable"),
+];
+
+pub(super) fn replies(history: &History, findings: &mut Vec<Finding>) {
+    for entry in history.entries() {
+        let What::Called { user, call, status, reply, .. } = &entry.what else { continue };
+        // 0: there was no answer.
+        if let Some((verb, path)) = call.split_once(' ').filter(|_| *status != 0)
+            && let Err(reason) = judge(verb, path, *status, reply)
+        {
+            let (call, user) = (history.with_names(call), history.name(user));
+            let text = format!("`{call}` of {user} was answered {status} with {reason}");
+            findings.push(Finding { invariant: "replies", at: entry.at, text });
+        }
+    }
+}
+
+/// What is wrong with a body.
+type Shape = fn(&Value) -> Result<(), String>;
+
+/// What is wrong with a reply to this request.
+fn judge(verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), String> {
+    let path = path.split('?').next().unwrap_or_default();
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    if status >= 400 {
+        // Probes say in their own words what is wrong.
+        return if parts.len() == 1 && parts[0] != "rooms" { Ok(()) } else { error(status, reply) };
+    }
+    let (wanted, shape): (u16, Shape) = match (verb, &parts[..]) {
+        ("POST", ["rooms"]) => (201, room),
+        ("GET", ["rooms"]) => (200, |reply| all(reply, room)),
+        ("POST", ["rooms", _, "join"]) => (201, |reply| {
+            exactly(reply, &["joinedAt", "roomId", "userId"])?;
+            id(reply, "roomId")?;
+            member(reply)
+        }),
+        ("POST", ["rooms", _, "leave"]) => (204, nothing),
+        ("GET", ["rooms", _, "members"]) => (200, |reply| {
+            all(reply, |member_of| {
+                exactly(member_of, &["joinedAt", "userId"])?;
+                member(member_of)
+            })
+        }),
+        ("GET", ["rooms", _, "messages"]) => (200, |reply| {
+            all(reply, |message| {
+                frames::message(message).map_err(|reason| format!("a message that {reason}"))
+            })?;
+            ascending(reply)
+        }),
+        ("GET", ["users", _, "presence"]) => (200, presence),
+        _ => return Ok(()),
+    };
+    if status != wanted {
+        return Err(format!("a status that is not {wanted}"));
+    }
+    shape(reply)
+}
+
+fn error(status: u16, reply: &Value) -> Result<(), String> {
+    exactly(reply, &["error", "message", "statusCode"])?;
+    if reply["statusCode"] != status {
+        return Err(format!("the `statusCode` {}", reply["statusCode"]));
+    }
+    let name = ERRORS.iter().find(|(known, _)| *known == status).map(|(_, name)| *name);
+    if name.is_some_and(|name| reply["error"] != name) {
+        return Err(format!("the `error` {}", reply["error"]));
+    }
+    if reply["message"].as_str().is_none_or(str::is_empty) {
+        return Err(format!("the `message` {}", reply["message"]));
+    }
+    Ok(())
+}
+
+fn nothing(reply: &Value) -> Result<(), String> {
+    if reply.is_null() { Ok(()) } else { Err(format!("the body {reply}")) }
+}
+
+fn room(reply: &Value) -> Result<(), String> {
+    exactly(reply, &["createdAt", "id", "name"])?;
+    id(reply, "id")?;
+    time(reply, "createdAt")?;
+    reply["name"].is_string().then_some(()).ok_or_else(|| format!("the `name` {}", reply["name"]))
+}
+
+fn member(reply: &Value) -> Result<(), String> {
+    id(reply, "userId")?;
+    time(reply, "joinedAt")
+}
+
+/// The answer to `GET /users/:userId/presence`.
+fn presence(reply: &Value) -> Result<(), String> {
+    exactly(reply, &["online", "sockets"])?;
+    let mut known = std::collections::BTreeSet::new();
+    all(&reply["sockets"], |socket| {
+        exactly(socket, &["connectedAt", "serverId", "socketId"])?;
+        time(socket, "connectedAt")?;
+        for field in ["serverId", "socketId"] {
+            if socket[field].as_str().is_none_or(str::is_empty) {
+                return Err(format!("the `{field}` {}", socket[field]));
+            }
+        }
+        Ok(())
+    })?;
+    let sockets = reply["sockets"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if let Some(twice) = sockets.iter().find(|it| !known.insert(it["socketId"].to_string())) {
+        return Err(format!("the socket {} twice", twice["socketId"]));
+    }
+    if reply["online"] != Value::Bool(!sockets.is_empty()) {
+        return Err(format!("`online` {} and {} sockets", reply["online"], sockets.len()));
+    }
+    Ok(())
+}
+
+fn ascending(page: &Value) -> Result<(), String> {
+    let messages = page.as_array().map(Vec::as_slice).unwrap_or_default();
+    let ids: Vec<_> = messages.iter().map(|message| message["messageId"].as_str()).collect();
+    if ids.is_sorted_by(|a, b| a < b) {
+        Ok(())
+    } else {
+        Err("a page that does not ascend".to_owned())
+    }
+}
+
+fn all(reply: &Value, judge: impl Fn(&Value) -> Result<(), String>) -> Result<(), String> {
+    let list = reply.as_array().ok_or_else(|| format!("{reply}, which is no list"))?;
+    list.iter().try_for_each(judge)
+}
+
+/// These fields and no others; `names` in the order of the alphabet.
+fn exactly(reply: &Value, names: &[&str]) -> Result<(), String> {
+    let mut seen: Vec<&str> =
+        reply.as_object().into_iter().flatten().map(|it| it.0.as_str()).collect();
+    seen.sort_unstable();
+    if seen == names {
+        return Ok(());
+    }
+    Err(format!("{reply}, which has not the fields {}", names.join(", ")))
+}
+
+fn id(reply: &Value, field: &str) -> Result<(), String> {
+    let text = reply[field].as_str().unwrap_or_default();
+    let is_id = Uuid::try_parse(text).is_ok() && text.len() == 36 && text == text.to_lowercase();
+    is_id.then_some(()).ok_or_else(|| format!("the `{field}` {}", reply[field]))
+}
+
+fn time(reply: &Value, field: &str) -> Result<(), String> {
+    let is_time = reply[field].as_str().is_some_and(frames::is_time);
+    is_time.then_some(()).ok_or_else(|| format!("the `{field}` {}", reply[field]))
+}

@@ -1,0 +1,56 @@
+//! Replies over HTTP, right ones and wrong ones.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{TIMES, check, uuid};
+use crate::history::{History, What};
+
+/// One request in an otherwise empty run.
+fn called(call: &str, status: u16, reply: Value) -> History {
+    let mut history = History::default();
+    let (user, call) = (uuid(2, 1), call.to_owned());
+    let at = Duration::from_millis(1);
+    history.push(at, What::Called { user, gateway: None, call, began: at, status, reply });
+    history
+}
+
+#[test]
+fn replies_have_their_status_and_their_fields() {
+    let id = uuid(3, 1);
+    let time = "2026-01-02T03:04:05.678Z";
+    let good = [
+        ("POST /rooms", 201, json!({"id": id, "name": "attic", "createdAt": time})),
+        ("GET /rooms", 200, json!([{"id": id, "name": "attic", "createdAt": time}])),
+        ("POST /rooms/x/join", 201, json!({"roomId": id, "userId": id, "joinedAt": time})),
+        ("POST /rooms/x/leave", 204, Value::Null),
+        ("GET /rooms/x/members", 200, json!([{"userId": id, "joinedAt": time}])),
+        (
+            "GET /users/x/presence",
+            200,
+            json!({"online": true, "sockets": [{"socketId": "a", "serverId": "b", "connectedAt": time}]}),
+        ),
+        (
+            "GET /rooms/x/messages",
+            403,
+            json!({"statusCode": 403, "error": "Forbidden", "message": "no"}),
+        ),
+    ];
+    for (call, status, reply) in good {
+        assert_eq!(check(&called(call, status, reply.clone()), &[], TIMES), [], "{call}");
+        let mut wrong =
+            vec![if status < 400 { (status + 1, reply.clone()) } else { (status, json!({})) }];
+        wrong.push((status, json!({"other": 1})));
+        let object = if reply.is_array() { &reply[0] } else { &reply };
+        for field in object.as_object().into_iter().flatten().map(|it| it.0) {
+            let mut lacking = object.clone();
+            lacking.as_object_mut().unwrap().remove(field);
+            wrong.push((status, if reply.is_array() { json!([lacking]) } else { lacking }));
+        }
+        for (status, reply) in wrong {
+            let findings = check(&called(call, status, reply.clone()), &[], TIMES);
+            assert!(findings.iter().any(|it| it.invariant == "replies"), "{call} {status} {reply}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! One look at presence, through the API and literally in Redis.
+
+use serde_json::Value;
+
+use super::{observe, records, steps::Running};
+use crate::{history::shown, scenario::Expect};
+
+/// What was seen, and whether it is what was wanted.
+pub(super) struct Look {
+    pub(super) is_true: bool,
+    pub(super) seen: String,
+}
+
+impl Running<'_> {
+    pub(super) async fn look_at_presence(
+        &self,
+        actor: &str,
+        expect: &Expect,
+    ) -> Result<Look, String> {
+        let user = self.world.user(actor)?;
+        let seen = observe::presence(self.world, user).await?;
+        let sockets = seen["sockets"].as_array().map_or(0, Vec::len);
+        let is_online = seen["online"] == Value::Bool(true);
+        let is_true = expect.online.is_none_or(|online| online == is_online)
+            && expect.sockets.is_none_or(|count| count == sockets);
+        let word = if is_online { "online" } else { "offline" };
+        Ok(Look { is_true, seen: format!("{actor} is {word} on {sockets} sockets") })
+    }
+
+    pub(super) async fn look_at_redis(&self, key: &str, expect: &Expect) -> Result<Look, String> {
+        let key = self.world.fill(key)?;
+        let seen = observe::redis_key(self.world, &key).await?;
+        let at_most = expect.ttl.as_ref().map(|ttl| self.world.length(ttl));
+        let is_true = expect.exists.is_none_or(|exists| exists == seen.exists)
+            && expect.fields.is_none_or(|count| count == seen.fields.len())
+            && at_most.is_none_or(|at_most| {
+                // Just refreshed, so not much of it is over.
+                seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl * 2 > at_most)
+            });
+        if let Some(user) = key.strip_prefix("presence:user:") {
+            let sockets = self.world.recorder.look(|story| {
+                let theirs =
+                    story.connections.values().filter(|it| it.user.eq_ignore_ascii_case(user));
+                theirs.filter_map(|it| it.socket.clone()).collect()
+            });
+            records::entries(&seen.fields, &sockets)
+                .map_err(|reason| format!("it has {reason}"))?;
+            observe::leases(self.world, &seen.fields).await?;
+        }
+        let ttl = seen.ttl.map_or("no TTL".to_owned(), |ttl| format!("a TTL of {}", shown(ttl)));
+        let seen = if seen.exists {
+            format!("it exists with {} fields and {ttl}", seen.fields.len())
+        } else {
+            "it does not exist".to_owned()
+        };
+        Ok(Look { is_true, seen })
+    }
+}

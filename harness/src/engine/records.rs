@@ -1,0 +1,187 @@
+//! Whether what other services read, in Kafka and in Redis, is as the contract says: fields, formats, partitions.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+/// The fields of the values of the topics, in the order of the alphabet.
+const TOPICS: [(&str, &[&str]); 3] = [
+    (
+        "chat.messages.v1",
+        &["clientMsgId", "content", "eventId", "messageType", "producedAt", "roomId", "senderId"],
+    ),
+    (
+        "chat.messages.persisted.v1",
+        &["clientMsgId", "content", "createdAt", "messageId", "messageType", "roomId", "senderId"],
+    ),
+    ("chat.memberships.v1", &["at", "change", "roomId", "userId"]),
+];
+
+/// A record as it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'r> {
+    /// The contract's name of the topic.
+    pub(super) topic: &'r str,
+    pub(super) key: &'r str,
+    pub(super) value: &'r Value,
+    pub(super) partition: i32,
+    /// How many the topic has.
+    pub(super) partitions: usize,
+}
+
+/// What is wrong with a record.
+pub(super) fn record(record: Record<'_>) -> Result<(), String> {
+    let Record { topic, key, value, partition, partitions } = record;
+    let Some((_, names)) = TOPICS.iter().find(|(name, _)| *name == topic) else { return Ok(()) };
+    fields(value, names).map_err(|reason| format!("a record of `{topic}` has {reason}"))?;
+    for (field, value) in value.as_object().into_iter().flatten() {
+        let text = value.as_str().unwrap_or_default();
+        let is_right = match field.as_str() {
+            "roomId" | "senderId" | "userId" | "messageId" | "eventId" => {
+                Uuid::try_parse(text).is_ok() && text == text.to_lowercase()
+            }
+            "clientMsgId" => Uuid::try_parse(text).is_ok(),
+            "messageType" => ["TEXT", "IMAGE", "SYSTEM"].contains(&text),
+            "change" => ["joined", "left"].contains(&text),
+            "producedAt" | "createdAt" | "at" => is_time(text),
+            _ => value.is_string(),
+        };
+        if !is_right {
+            return Err(format!("a record of `{topic}` has the `{field}` {value}"));
+        }
+    }
+    if value["roomId"] != key {
+        return Err(format!(
+            "a record of `{topic}` has the key `{key}` and the room {}",
+            value["roomId"]
+        ));
+    }
+    let wanted = usize::try_from(murmur2(key.as_bytes()) & 0x7fff_ffff).unwrap_or_default()
+        % partitions.max(1);
+    if usize::try_from(partition).ok() != Some(wanted) {
+        return Err(format!("a record of `{topic}` is in partition {partition}, not in {wanted}"));
+    }
+    Ok(())
+}
+
+/// What is wrong with the fields of a presence hash. `sockets`: those of its user, as their devices know them.
+pub(super) fn entries(hash: &[(String, String)], sockets: &BTreeSet<String>) -> Result<(), String> {
+    for (socket, value) in hash {
+        if !sockets.contains(socket) {
+            return Err(format!("the field `{socket}`, which is no socket of this user"));
+        }
+        let value: Value = serde_json::from_str(value).unwrap_or_default();
+        fields(&value, &["connectedAt", "serverId"])?;
+        if value["serverId"].as_str().is_none_or(str::is_empty) {
+            return Err(format!("the `serverId` {}", value["serverId"]));
+        }
+        if !value["connectedAt"].as_str().is_some_and(is_time) {
+            return Err(format!("the `connectedAt` {}", value["connectedAt"]));
+        }
+    }
+    Ok(())
+}
+
+fn fields(value: &Value, names: &[&str]) -> Result<(), String> {
+    let mut seen: Vec<&str> =
+        value.as_object().into_iter().flatten().map(|it| it.0.as_str()).collect();
+    seen.sort_unstable();
+    if seen == names {
+        Ok(())
+    } else {
+        Err(format!("{value}, not the fields {}", names.join(", ")))
+    }
+}
+
+/// `2026-01-02T03:04:05.678Z`; any number of digits after the point.
+fn is_time(text: &str) -> bool {
+    let Some((seconds, rest)) = text.split_once('.') else { return false };
+    let is_like =
+        |c: char, wanted: char| if wanted == 'd' { c.is_ascii_digit() } else { c == wanted };
+    let pattern = "dddd-dd-ddTdd:dd:dd";
+    seconds.len() == pattern.len()
+        && seconds.chars().zip(pattern.chars()).all(|(c, wanted)| is_like(c, wanted))
+        && rest
+            .strip_suffix('Z')
+            .is_some_and(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()))
+}
+
+/// The hash of the Java client's partitioner.
+fn murmur2(data: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let len = u32::try_from(data.len()).unwrap_or_default();
+    let mut hash = 0x9747_b28c_u32 ^ len;
+    let mut words = data.chunks_exact(4);
+    for word in &mut words {
+        let mut k = u32::from_le_bytes([word[0], word[1], word[2], word[3]]).wrapping_mul(M);
+        k ^= k >> 24;
+        hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
+    }
+    let rest = words.remainder();
+    if !rest.is_empty() {
+        for (index, byte) in rest.iter().enumerate() {
+            hash ^= u32::from(*byte) << (8 * index);
+        }
+        hash = hash.wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^ (hash >> 15)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Values of the Java client's own test.
+    #[test]
+    fn murmur2_is_that_of_the_java_client() {
+        for (text, hash) in [
+            ("21", -973_932_308_i32),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+        ] {
+            assert_eq!(murmur2(text.as_bytes()), hash.cast_unsigned(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_has_its_fields_its_key_and_its_partition() {
+        const ROOM: &str = "0f9c31de-4b7a-4c55-9a1e-d2b3c4e5f607";
+        let good = json!({"roomId": ROOM, "userId": ROOM, "change": "left", "at": "2026-01-02T03:04:05.678Z"});
+        let check = |value: &Value, key: &str, partition: i32| {
+            record(Record { topic: "chat.memberships.v1", key, value, partition, partitions: 4 })
+        };
+        let wanted = (0..4).find(|partition| check(&good, ROOM, *partition).is_ok()).unwrap();
+        assert!(check(&good, ROOM, (wanted + 1) % 4).is_err());
+        assert!(check(&good, "other", wanted).is_err());
+        for (field, wrong) in [
+            ("change", json!("removed")),
+            ("at", json!(7)),
+            ("roomId", json!("x")),
+            ("extra", json!("x")),
+        ] {
+            let mut bad = good.clone();
+            bad[field] = wrong;
+            assert!(check(&bad, ROOM, wanted).is_err(), "{field}");
+        }
+    }
+
+    #[test]
+    fn an_entry_has_a_server_and_a_time() {
+        let sockets = BTreeSet::from(["s".to_owned()]);
+        let check =
+            |field: &str, value: Value| entries(&[(field.to_owned(), value.to_string())], &sockets);
+        let good = json!({"serverId": "gw1", "connectedAt": "2026-01-02T03:04:05.678Z"});
+        assert_eq!(check("s", good.clone()), Ok(()));
+        assert!(check("other", good).is_err());
+        assert!(check("s", json!({"serverId": "gw1", "connectedAt": 7})).is_err());
+        assert!(
+            check("s", json!({"serverId": "", "connectedAt": "2026-01-02T03:04:05.678Z"})).is_err()
+        );
+        assert!(check("s", json!("online")).is_err());
+    }
+}
