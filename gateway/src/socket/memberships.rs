@@ -8,7 +8,7 @@ use super::{edge::Edge, rooms::Rooms};
 use crate::{
     authorise::Authoriser,
     broker::{Tail, TailEvent},
-    chat::{RoomId, UserId},
+    chat::{Change, RoomId, UserId},
     protocol::records::decode_membership,
     store::StoreError,
 };
@@ -45,6 +45,8 @@ pub(super) async fn run(memberships: Memberships, mut changes: Box<dyn Tail>, ed
                 let mut pairs = Vec::with_capacity(records.len());
                 for record in records {
                     match decode_membership(record.value.as_deref()) {
+                        // Refusals are never remembered, so who has joined needs nothing.
+                        Ok(change) if change.change == Change::Joined => {}
                         Ok(change) => {
                             let pair = (change.room_id, change.user_id);
                             // At once, before the database is asked about any of them.
