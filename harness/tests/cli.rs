@@ -65,10 +65,11 @@ macro_rules! assert_redacted {
     };
 }
 
-/// The gateway beside the program; without it the tests of runs say so and pass.
-fn gateway() -> Option<PathBuf> {
+/// The gateway beside the program.
+fn gateway() -> PathBuf {
     let gateway = Path::new(env!("CARGO_BIN_EXE_harness")).with_file_name("gateway");
-    gateway.is_file().then_some(gateway)
+    assert!(gateway.is_file(), "there is no gateway: run `cargo build -p gateway`");
+    gateway
 }
 
 const GOOD: &str = "\
@@ -184,7 +185,7 @@ fn fmt_says_what_it_did() {
 
 #[test]
 fn a_failing_scenario_is_reported() {
-    let Some(gateway) = gateway() else { return };
+    let gateway = gateway();
     // Nobody sends what bob waits for, and alice counts wrongly.
     let bad =
         GOOD.replace("to: everyone, times: 1, within: 2s", "to: everyone, times: 2, within: 300ms");
@@ -201,7 +202,7 @@ fn a_failing_scenario_is_reported() {
 
 #[test]
 fn a_new_scenario_passes() {
-    let Some(gateway) = gateway() else { return };
+    let gateway = gateway();
     let scratch = Scratch::new();
     scratch.run(&["new", "hello"]);
     let said = scratch.run(&["run", "--embedded", "--gateway", gateway.to_str().unwrap()]);
@@ -210,7 +211,7 @@ fn a_new_scenario_passes() {
 
 #[test]
 fn snapshots_wait_for_a_review() {
-    let Some(gateway) = gateway() else { return };
+    let gateway = gateway();
     let scratch = Scratch::new().with("fixtures/greeting.yaml", GOOD);
     let run = ["run", "--embedded", "--gateway", gateway.to_str().unwrap()];
     let ci = scratch.command(&run).env("CI", "true").output().unwrap();
