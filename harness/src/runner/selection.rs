@@ -1,11 +1,9 @@
 //! Which scenarios are meant: files, folders, tags, words.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::PathBuf};
 
 use crate::{
+    files::files,
     lint::lint,
     scenario::{Problem, Scenario, load_shared, parse},
 };
@@ -55,12 +53,10 @@ pub struct Found {
 
 /// Reads the scenarios in these files and folders.
 pub fn find(paths: &[PathBuf]) -> io::Result<Found> {
-    let mut files = Vec::new();
-    for path in paths {
-        collect(path, &mut files).map_err(|error| {
-            io::Error::new(error.kind(), format!("reading `{}`: {error}", path.display()))
-        })?;
-    }
+    let mut files = files(paths, ".yaml")?;
+    // Steps that scenarios share are no scenarios, unless somebody names them.
+    let is_shared = |file: &PathBuf| file.parent().is_some_and(|folder| folder.ends_with(SHARED));
+    files.retain(|file| paths.contains(file) || !is_shared(file));
     let mut found = Found { files: files.len(), ..Found::default() };
     for path in files {
         let file = path.display().to_string();
@@ -87,27 +83,4 @@ fn read(file: &str, source: &str) -> Result<Scenario, Vec<Problem>> {
     load_shared(file, source, &mut scenario).map_err(|problem| vec![problem])?;
     let problems = lint(file, source, &scenario);
     if problems.is_empty() { Ok(scenario) } else { Err(problems) }
-}
-
-/// The scenarios in a folder and below, in the order of their names; a file as it is.
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !path.is_dir() {
-        path.metadata()?;
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let mut entries = Vec::new();
-    for entry in path.read_dir()? {
-        entries.push(entry?.path());
-    }
-    entries.sort();
-    for entry in entries {
-        let is_scenario = entry.extension().is_some_and(|extension| extension == "yaml");
-        if entry.is_dir() && entry.file_name().is_some_and(|name| name != SHARED) {
-            collect(&entry, files)?;
-        } else if is_scenario && entry.is_file() {
-            files.push(entry);
-        }
-    }
-    Ok(())
 }
