@@ -10,6 +10,9 @@ use crate::{
     verdict::{Failure, Run},
 };
 
+/// What comes so soon after a failure belongs to it: a gateway that has noticed closes its connection a little later.
+const MOMENT: Duration = Duration::from_millis(250);
+
 /// Most sentences of one explanation: the newest ones.
 const SENTENCES_MAX: usize = 14;
 
@@ -20,8 +23,7 @@ pub fn explain(run: &Run, failure: &Failure) -> Vec<String> {
     seen.extend(connections(run, &about));
     seen.extend(presence(run, &about));
     seen.extend(messages(run, &about));
-    // What came a little later belongs to it: how late it was.
-    let end = failure.at + Duration::from_millis(1);
+    let end = failure.at + MOMENT;
     seen.retain(|(at, _)| *at <= end);
     seen.sort();
     seen.dedup();
