@@ -221,6 +221,9 @@ mod tests {
         check(None, "no value");
         check(Some(b"{"), "not the JSON object");
         check(Some(b"{\"roomId\":\"x\"}"), "missing field");
+        // What somebody wrote is in no log and in no header.
+        let quoting = decode_produced(Some(b"\"my secret\"")).unwrap_err().to_string();
+        assert!(!quoting.contains("secret"), "{quoting}");
         let value = String::from_utf8(encode_produced(
             UserId::parse("7c9e6679-7425-40de-944b-e07fc1f90ae7").unwrap(),
             &draft(),

@@ -99,6 +99,28 @@ async fn with_kafka_frozen_a_message_is_refused_within_ten_seconds_and_the_rest_
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn with_kafka_frozen_one_socket_cannot_fill_the_producers_queue() {
+    const MAILBOX: usize = 5;
+    let stack = Stack::start();
+    let settings = isolated_on(&stack.servers, Settings::new()).await;
+    let world = World::real_with(1, 1, settings.with("MAILBOX_EVENTS_MAX", MAILBOX));
+    let alice = Person::new();
+    let room = world.room_of(std::slice::from_ref(&alice)).await;
+    let mut client = world.connect(Transport::WebSocket, &alice).await;
+    say(&mut client, &room, "before").await;
+    stack.freeze("kafka");
+    let mut sent = Vec::new();
+    for n in 0..30 {
+        sent.push(client.emit("sendMessage", &message(&room, &n.to_string())).await);
+    }
+    let acks = client.acks(&sent).await;
+    let over = acks.iter().filter(|ack| ack["error"] == "Rate limit exceeded").count();
+    // As many in flight, as many waiting, and one between the two.
+    assert!(over >= 30 - 2 * MAILBOX - 1, "{over} were refused: {acks:?}");
+    stack.thaw("kafka");
+}
+
 /// The broker's registration with its controller ends after 9 s: when it goes on, the cluster knows no broker for a moment,
 /// and says so to clients that ask.
 #[tokio::test(flavor = "multi_thread")]
@@ -128,6 +150,16 @@ async fn with_postgres_frozen_what_needs_it_is_refused_in_time_and_nothing_is_lo
     let elsewhere = json!({"roomId": uuid::Uuid::new_v4()});
     let ack = ask_within(&mut client, limit, "joinRoom", &elsewhere).await;
     assert_eq!(ack, json!({"success": false, "error": "Temporarily unavailable"}));
+    // Many of them at once do not wait for each other's time-outs.
+    let started = Instant::now();
+    let mut asked = Vec::new();
+    for _ in 0..20 {
+        asked.push(client.emit("joinRoom", &elsewhere).await);
+    }
+    for ack in client.acks(&asked).await {
+        assert_eq!(ack, json!({"success": false, "error": "Temporarily unavailable"}));
+    }
+    assert!(started.elapsed() < limit, "twenty joins took {:?}", started.elapsed());
     let started = Instant::now();
     let response = alice.get(world.gateway(), "/rooms").await;
     assert_eq!(response.status(), 503);

@@ -161,3 +161,17 @@ async fn taken_from_a_worker_whose_batch_cannot_be_stored_yet() {
     assert_eq!(scene.world.workers[0].wait().code(), Some(0));
     scene.goes_on(2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn taken_over_while_the_database_does_not_tell_the_position() {
+    let mut scene = Scene::set().await;
+    // The whole group waits for who is assigned a partition, so nobody may wait for the database there.
+    scene.database.execute("begin; lock table positions in access exclusive mode").await.unwrap();
+    scene.world.workers[0].kill();
+    scene.say(1).await;
+    scene.world.add_worker();
+    scene.is_taken_over().await;
+    scene.unlock().await;
+    scene.hear(1).await;
+    scene.goes_on(2).await;
+}
