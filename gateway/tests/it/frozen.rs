@@ -111,7 +111,10 @@ async fn with_kafka_frozen_one_socket_cannot_fill_the_producers_queue() {
     say(&mut client, &room, "before").await;
     stack.freeze("kafka");
     let mut sent = Vec::new();
+    // Slowly enough for the mailbox to be empty each time, if nothing held it up.
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
     for n in 0..30 {
+        pace.tick().await;
         sent.push(client.emit("sendMessage", &message(&room, &n.to_string())).await);
     }
     let acks = client.acks(&sent).await;
