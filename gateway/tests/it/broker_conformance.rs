@@ -301,3 +301,21 @@ async fn a_tail_picks_new_partitions_up_from_their_beginning() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_at_a_topic_does_not_hold_its_reader_up() {
+    let Case { news, .. } = cases().await.remove(0);
+    let mut settings = kafka_settings(&Servers::shared().kafka_brokers);
+    // Always looking. On the reader's own connection each look waits for a fetch that has nothing to read: half a second.
+    settings.topic_refresh = Duration::from_millis(1);
+    let broker = KafkaBroker::new(settings).unwrap();
+    let mut tail = broker.tail(&news).await.unwrap();
+    let publisher = broker.publisher(Patience::Limited(LIMIT)).unwrap();
+    let started = Instant::now();
+    for n in 0..20 {
+        publisher.publish(record(&news, "key", n)).unwrap().await.unwrap();
+        let event = timeout(LIMIT, tail.next()).await.unwrap();
+        assert!(matches!(event, TailEvent::Records(records) if records.len() == 1));
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}

@@ -10,6 +10,7 @@ mod membership;
 mod publisher;
 mod tail;
 mod topics;
+mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};
 

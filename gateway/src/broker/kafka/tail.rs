@@ -1,25 +1,23 @@
 //! Reads every partition of a topic from its end on, in no group.
 
-use std::{
-    collections::BTreeMap,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
-    metadata::{MetadataPartition, MetadataTopic},
 };
 use tokio::sync::mpsc;
 
 use super::{
-    KafkaSettings, REQUEST_TIMEOUT, blocking, broker_error,
+    KafkaSettings, blocking, broker_error,
     client::{self, Health, Watched},
+    topics,
+    watch::{Change, Positions, Watch},
 };
 use crate::broker::{BrokerError, Incoming, Tail, TailEvent};
 
@@ -49,14 +47,13 @@ impl KafkaTail {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error");
         let (consumer, health) = consumer(&config)?;
-        let topic_name = topic.to_owned();
-        let mut reader =
-            Reader { config, consumer, health, topic: topic_name, next: BTreeMap::new() };
-        let refresh = settings.topic_refresh;
+        let (settings, topic) = (settings.clone(), topic.to_owned());
         let reader = blocking(move || {
-            for (partition, (_, high)) in reader.watermarks()? {
-                reader.next.insert(partition, high);
-            }
+            let ends = topics::watermarks(consumer.client(), &topic)?;
+            let ends = ends.into_iter().map(|(partition, (_, high))| (partition, high));
+            let next = Positions::new(Mutex::new(ends.collect()));
+            let watch = Watch::begin(&settings, &topic, Arc::clone(&next))?;
+            let reader = Reader { config, consumer, health, topic, next, watch };
             reader.assign()?;
             Ok(reader)
         })
@@ -64,8 +61,8 @@ impl KafkaTail {
         let (sender, events) = mpsc::channel(BATCHES_MAX);
         // Ends when the receiver is dropped. Detached: the end of a consumer may wait for the network.
         thread::Builder::new()
-            .name(format!("tail {topic}"))
-            .spawn(move || reader.run(&sender, refresh))
+            .name(format!("tail {}", reader.topic))
+            .spawn(move || reader.run(&sender))
             .map_err(|error| BrokerError::Unavailable(error.to_string()))?;
         Ok(Self { events })
     }
@@ -93,27 +90,29 @@ struct Reader {
     consumer: BaseConsumer<Watched>,
     health: Health,
     topic: String,
-    /// The next offset of each partition.
-    next: BTreeMap<i32, i64>,
+    /// Where it has come to.
+    next: Positions,
+    watch: Watch,
 }
 
 impl Reader {
-    fn run(mut self, events: &mpsc::Sender<TailEvent>, refresh: Duration) {
-        let mut refreshed = Instant::now();
+    fn run(mut self, events: &mpsc::Sender<TailEvent>) {
         while !events.is_closed() {
             let (records, error) = self.poll();
             if !records.is_empty() && events.blocking_send(TailEvent::Records(records)).is_err() {
                 return;
             }
             let mut is_lost = error.as_ref().is_some_and(is_out_of_range);
-            if refreshed.elapsed() >= refresh {
-                self.add_new_partitions();
-                if self.has_begun_anew() {
-                    // The consumer would wait for ever: its leader epochs are the old log's.
-                    self.health.strand("reads a log that has begun anew");
-                    is_lost = true;
+            let changes: Vec<Change> = self.watch.changes().collect();
+            for change in changes {
+                match change {
+                    Change::Added(partitions) => self.add(&partitions),
+                    Change::BegunAnew => {
+                        // The consumer would wait for ever: its leader epochs are the old log's.
+                        self.health.strand("reads a log that has begun anew");
+                        is_lost = true;
+                    }
                 }
-                refreshed = Instant::now();
             }
             if self.health.is_stranded() {
                 self.replace();
@@ -136,7 +135,7 @@ impl Reader {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
-                    self.next.insert(message.partition(), message.offset() + 1);
+                    self.next.lock().insert(message.partition(), message.offset() + 1);
                     records.push(incoming(&message));
                 }
                 Some(Err(error)) => {
@@ -163,23 +162,16 @@ impl Reader {
         }
     }
 
-    /// Whether the topic was made anew: a partition ends before what was read of it.
-    fn has_begun_anew(&self) -> bool {
-        let Ok(watermarks) = self.watermarks() else { return false };
-        let is_beyond = |(partition, (_, high)): (&i32, &(i64, i64))| {
-            self.next.get(partition).is_some_and(|next| next > high)
-        };
-        watermarks.iter().any(is_beyond)
-    }
-
     /// Goes on at the end of those partitions whose next record is gone, or at the beginning of those that have begun anew.
     /// Returns them.
     fn reposition(&mut self, events: &mpsc::Sender<TailEvent>) -> Vec<i32> {
         while !events.is_closed() {
-            let moved = self.watermarks().and_then(|watermarks| {
+            let watermarks = topics::watermarks(self.consumer.client(), &self.topic);
+            let moved = watermarks.and_then(|watermarks| {
                 let mut moved = Vec::new();
                 for (partition, (low, high)) in watermarks {
-                    let next = self.next.entry(partition).or_insert(low);
+                    let mut next = self.next.lock();
+                    let next = next.entry(partition).or_insert(low);
                     if !(low..=high).contains(next) {
                         *next = if *next > high { low } else { high };
                         moved.push(partition);
@@ -200,52 +192,25 @@ impl Reader {
     }
 
     /// A partition that was added is read from its beginning: nothing of it was seen yet.
-    fn add_new_partitions(&mut self) {
-        let Ok(partitions) = self.partitions() else { return };
-        let new: Vec<_> =
-            partitions.into_iter().filter(|partition| !self.next.contains_key(partition)).collect();
-        if new.is_empty() {
-            return;
+    fn add(&mut self, partitions: &[i32]) {
+        tracing::info!("reads new partitions of {}: {partitions:?}", self.topic);
+        for partition in partitions {
+            self.next.lock().entry(*partition).or_insert(0);
         }
-        tracing::info!("reads new partitions of {}: {new:?}", self.topic);
-        self.next.extend(new.iter().map(|partition| (*partition, 0)));
         if let Err(error) = self.assign() {
             tracing::warn!(%error, "cannot read new partitions of {} yet: {error}", self.topic);
-            self.next.retain(|partition, _| !new.contains(partition));
+            // The watch will find them again.
+            self.next.lock().retain(|partition, _| !partitions.contains(partition));
         }
     }
 
     fn assign(&self) -> Result<(), BrokerError> {
         let mut list = TopicPartitionList::new();
-        for (partition, next) in &self.next {
+        for (partition, next) in &*self.next.lock() {
             list.add_partition_offset(&self.topic, *partition, Offset::Offset(*next))
                 .map_err(|error| broker_error(&error))?;
         }
         self.consumer.assign(&list).map_err(|error| broker_error(&error))
-    }
-
-    fn partitions(&self) -> Result<Vec<i32>, BrokerError> {
-        let metadata = self.consumer.fetch_metadata(Some(&self.topic), REQUEST_TIMEOUT);
-        let metadata = metadata.map_err(|error| broker_error(&error))?;
-        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic);
-        let partitions: Vec<_> = topic
-            .into_iter()
-            .flat_map(MetadataTopic::partitions)
-            .map(MetadataPartition::id)
-            .collect();
-        if partitions.is_empty() {
-            return Err(BrokerError::Unavailable(format!("topic `{}` does not exist", self.topic)));
-        }
-        Ok(partitions)
-    }
-
-    fn watermarks(&self) -> Result<BTreeMap<i32, (i64, i64)>, BrokerError> {
-        let mut watermarks = BTreeMap::new();
-        for partition in self.partitions()? {
-            let found = self.consumer.fetch_watermarks(&self.topic, partition, REQUEST_TIMEOUT);
-            watermarks.insert(partition, found.map_err(|error| broker_error(&error))?);
-        }
-        Ok(watermarks)
     }
 }
 

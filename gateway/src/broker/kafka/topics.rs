@@ -1,10 +1,17 @@
 //! Topics: which exist, and making those that do not.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use rdkafka::{
+    ClientContext,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::Client,
     error::RDKafkaErrorCode,
+    metadata::{MetadataPartition, MetadataTopic},
 };
 use tokio::time::sleep;
 
@@ -20,7 +27,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub(super) type Admin = AdminClient<Watched>;
 
 pub(super) fn admin(settings: &KafkaSettings) -> Result<Admin, BrokerError> {
-    let admin = settings.client_config().create_with_context(Watched::default());
+    let mut config = settings.client_config();
+    // Nobody takes an admin client's statistics out of its queue: they would pile up for ever.
+    config.set("statistics.interval.ms", "0");
+    let admin = config.create_with_context(Watched::default());
     admin.map_err(|error| BrokerError::Refused(error.to_string()))
 }
 
@@ -44,6 +54,35 @@ pub(super) async fn missing(
 ) -> Result<Vec<Arc<str>>, BrokerError> {
     let existing = metadata(admin).await?;
     Ok(topics.iter().filter(|topic| !existing.contains(&***topic)).cloned().collect())
+}
+
+/// The partitions of a topic. Blocks.
+pub(super) fn partitions<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+) -> Result<Vec<i32>, BrokerError> {
+    let metadata = client.fetch_metadata(Some(topic), REQUEST_TIMEOUT);
+    let metadata = metadata.map_err(|error| broker_error(&error))?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let partitions: Vec<_> =
+        found.into_iter().flat_map(MetadataTopic::partitions).map(MetadataPartition::id).collect();
+    if partitions.is_empty() {
+        return Err(BrokerError::Unavailable(format!("topic `{topic}` does not exist")));
+    }
+    Ok(partitions)
+}
+
+/// The first offset and the one after the last, of each partition of a topic. Blocks.
+pub(super) fn watermarks<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+) -> Result<BTreeMap<i32, (i64, i64)>, BrokerError> {
+    let mut watermarks = BTreeMap::new();
+    for partition in partitions(client, topic)? {
+        let found = client.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+        watermarks.insert(partition, found.map_err(|error| broker_error(&error))?);
+    }
+    Ok(watermarks)
 }
 
 /// Creates what is missing and waits until it is seen.
