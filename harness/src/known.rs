@@ -38,6 +38,8 @@ pub struct Comparison {
     pub new: Vec<(String, String)>,
     /// Differences that a scenario of theirs did not show any more.
     pub gone: Vec<(String, String)>,
+    /// Differences none of whose scenarios has run: they were not looked at.
+    pub unseen: Vec<String>,
 }
 
 impl Comparison {
@@ -63,6 +65,10 @@ pub fn compare(known: &Known, runs: &[Run]) -> Comparison {
     for difference in &known.differences {
         let is_shown = |run: &&&Run| complaints(run).iter().any(|words| difference.is_in(words));
         let theirs: Vec<_> = runs.iter().filter(|run| difference.is_of(&run.file)).collect();
+        if theirs.is_empty() {
+            comparison.unseen.push(difference.what.clone());
+            continue;
+        }
         let shown = theirs.iter().filter(|run| is_shown(run)).count();
         comparison.seen.push((difference.what.clone(), shown));
         for run in theirs.iter().filter(|run| !difference.racy && !is_shown(run)) {
@@ -136,5 +142,7 @@ mod tests {
         let gone = compare(&known(false), &[run("fixtures/rooms/a.yaml", &[])]);
         assert_eq!(files(&gone.gone, 1), ["fixtures/rooms/a.yaml"]);
         assert!(compare(&known(true), &[run("fixtures/rooms/a.yaml", &[])]).is_exact());
+        let unseen = compare(&known(false), &[run("fixtures/rooms/b.yaml", &[])]);
+        assert_eq!(unseen.unseen, ["it says 404"]);
     }
 }

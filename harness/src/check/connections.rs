@@ -76,6 +76,8 @@ pub(super) fn stays_connected(history: &History, findings: &mut Vec<Finding>) {
             | What::Called { .. }
             | What::Step { .. }
             | What::Mended { .. }
+            | What::Died { .. }
+            | What::Unreadable { .. }
             | What::Stored { .. } => {}
         }
     }

@@ -51,6 +51,11 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
     for (key, sent) in accepted(story, &ids) {
         let (user, room, client_msg_id) = &key;
         let (what, place) = (history.name(client_msg_id), history.name(room));
+        if let Some(reason) = story.unreadable.get(room) {
+            let text =
+                format!("{what} of {place} was accepted and nobody can read the history: {reason}");
+            findings.push(Finding { invariant: "nothing-lost", at: sent.at, text });
+        }
         if let Some(stored) = story.stored.get(room) {
             let is_it = |message: &&serde_json::Value| {
                 let is = |field: &str, id: &str| {

@@ -6,6 +6,7 @@ mod delivery;
 mod frames;
 mod order;
 mod presence;
+mod processes;
 mod replies;
 mod words;
 
@@ -41,6 +42,7 @@ pub fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Findi
     replies::replies(history, &mut findings);
     connections::stays_connected(history, &mut findings);
     presence::presence(history, &story, times, &mut findings);
+    processes::keeps_running(history, &mut findings);
     findings.retain(|finding| !without.contains(&finding.invariant));
     findings.sort_by_key(|finding| finding.at);
     findings

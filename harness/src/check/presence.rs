@@ -120,6 +120,8 @@ impl Faults {
             | What::Called { .. }
             | What::Step { .. }
             | What::Presence { .. }
+            | What::Died { .. }
+            | What::Unreadable { .. }
             | What::Stored { .. } => None,
         });
         Self(faults.collect())

@@ -34,6 +34,10 @@ const FLAKY: u8 = 5;
 const UNREVIEWED: u8 = 6;
 /// Exit code: nothing was seen that could have failed.
 const UNKNOWN: u8 = 7;
+/// Exit code: broken off by Ctrl-C, as shells say it.
+const INTERRUPTED: u8 = 130;
+/// Exit code: broken off by SIGTERM.
+const TERMINATED: u8 = 143;
 
 /// Folder of the fixtures when no path is given.
 const FIXTURES: &str = "fixtures";

@@ -11,9 +11,11 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, builder::FalseyValueParser};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    FAILED, FIXTURES, FLAKY, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, UNREVIEWED, WRONG_FILE,
+    FAILED, FIXTURES, FLAKY, INTERRUPTED, LACKING, NOTHING_MATCHED, SUCCESS, TERMINATED, UNKNOWN,
+    UNREVIEWED, WRONG_FILE,
     progress::Progress,
     snapshots,
     terminal::{note, say},
@@ -33,7 +35,8 @@ Without --url it starts what each scenario asks for: real Kafka, Redis and Postg
 with --embedded single processes without any server.
 
 Exit codes: 0 passed, 1 a scenario failed, 2 a file is wrong, 3 the machine or the servers are, 4 nothing matched,
-5 flaky under --repeat, 6 snapshots are to be reviewed, 7 unknown: nothing was seen that could have failed.";
+5 flaky under --repeat, 6 snapshots are to be reviewed, 7 unknown: nothing was seen that could have failed. Broken off by
+Ctrl-C 130, by SIGTERM 143.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -133,22 +136,48 @@ impl Run {
             }
         };
         let began = Instant::now();
-        let runs = self.watch(&fixtures, &options).await?;
-        if let (Target::Real(servers), None) = (&options.target, &self.stack) {
-            servers.stack.down(&|_| {}).await?;
-        }
-        let unreviewed = self.tell(&fixtures, &runs)?;
+        let watched = tokio::select! {
+            watched = self.watch(&fixtures, &options) => Ok(watched),
+            code = interrupted() => Err(code),
+        };
+        let told = match watched {
+            Ok(runs) => runs.and_then(|runs| Ok((self.tell(&fixtures, &runs)?, runs))),
+            Err(code) => {
+                self.leave_servers(&options.target, true).await;
+                return Ok(code);
+            }
+        };
+        self.leave_servers(&options.target, false).await;
+        let (unreviewed, runs) = told?;
         say(&format!("seed {}, {:.1} s", options.seed, began.elapsed().as_secs_f64()))?;
         if let Some(known) = known {
             let comparison = compare(&known, &runs);
             say(&report::differences(&comparison))?;
-            return Ok(if comparison.is_exact() { SUCCESS } else { FAILED });
+            let is_seen = runs.iter().any(|it| !matches!(it.verdict, Verdict::Skipped(_)));
+            return Ok(match (is_seen, comparison.is_exact()) {
+                (false, _) => UNKNOWN,
+                (true, true) => SUCCESS,
+                (true, false) => FAILED,
+            });
         }
         say(&report::summary(&runs))?;
         Ok(match exit_code(&runs) {
             SUCCESS | UNKNOWN if unreviewed > 0 => UNREVIEWED,
             code => code,
         })
+    }
+
+    /// Ends a stack that is ours; one that stays is left running, also after scenarios that were broken off.
+    async fn leave_servers(&self, target: &Target, is_broken_off: bool) {
+        let Target::Real(servers) = target else { return };
+        let left = match (&self.stack, is_broken_off) {
+            (None, _) => servers.stack.down(&|_| {}).await.map(drop),
+            (Some(_), true) => servers.mend().await,
+            (Some(_), false) => Ok(()),
+        };
+        if let Err(error) = left {
+            note(&format!("error: the servers could not be left as they should be: {error}"));
+        }
     }
 
     /// Every failure in full, the reports, the snapshots; how many of them are to be reviewed.
@@ -245,6 +274,21 @@ impl Run {
     }
 }
 
+/// Waits for Ctrl-C or SIGTERM: the exit code that says so.
+async fn interrupted() -> u8 {
+    let mut ends = match signal(SignalKind::terminate()) {
+        Ok(ends) => ends,
+        Err(error) => {
+            note(&format!("cannot wait for SIGTERM: {error}"));
+            return std::future::pending().await;
+        }
+    };
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => INTERRUPTED,
+        _ = ends.recv() => TERMINATED,
+    }
+}
+
 fn read_known(file: &Path) -> anyhow::Result<Known> {
     let text = fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
     serde_saphyr::from_str(&text).with_context(|| format!("reading `{}`", file.display()))
@@ -252,7 +296,7 @@ fn read_known(file: &Path) -> anyhow::Result<Known> {
 
 /// Runs whose whole story is told.
 fn is_explained(run: &ScenarioRun) -> bool {
-    matches!(run.verdict, Verdict::Fail)
+    matches!(run.verdict, Verdict::Fail | Verdict::Broken(_))
 }
 
 fn exit_code(runs: &[ScenarioRun]) -> u8 {

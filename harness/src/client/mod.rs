@@ -22,6 +22,9 @@ pub enum ClientError {
     /// It was connected and is no more.
     #[error("the connection is gone")]
     Gone,
+    /// It is connected, and nothing that is written goes out.
+    #[error("what it writes does not go out")]
+    Stuck,
     /// The machine lacks what the program needs.
     #[error("{0}")]
     Lacking(String),

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::sleep};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
     tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
@@ -17,6 +22,12 @@ type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Packets that wait to be written; whoever sends more waits.
 const QUEUE_PACKETS_MAX: usize = 1_024;
+
+/// How long a packet may wait for room in the queue.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a goodbye may take.
+const DISCONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Longest body of one post, in bytes: servers refuse longer ones.
 const POST_BYTES_MAX: usize = 90_000;
@@ -83,14 +94,19 @@ impl Raw {
         if self.task.is_finished() {
             return Err(ClientError::Gone);
         }
-        self.packets.send(packet).await.map_err(|_| ClientError::Gone)
+        let queued = timeout(WRITE_LIMIT, self.packets.send(packet)).await;
+        queued.map_err(|_| ClientError::Stuck)?.map_err(|_| ClientError::Gone)
     }
 
     pub(super) async fn disconnect(mut self) {
-        // If it is gone already, that is what was wanted.
-        drop(self.send("41".to_owned()).await);
-        drop(self.send("1".to_owned()).await);
-        drop((&mut self.task).await);
+        let goodbye = async {
+            // If it is gone already, that is what was wanted.
+            drop(self.send("41".to_owned()).await);
+            drop(self.send("1".to_owned()).await);
+            drop((&mut self.task).await);
+        };
+        // A gateway that takes nothing any more shall not hold a scenario up.
+        drop(timeout(DISCONNECT_LIMIT, goodbye).await);
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::sync::Mutex;
@@ -20,12 +21,26 @@ use crate::{
     stack::{Ending, Service},
 };
 
+/// The contract's topics: messages, persisted messages, memberships, dead letters.
+const TOPICS: [&str; 4] = [
+    "chat.messages.v1",
+    "chat.messages.persisted.v1",
+    "chat.memberships.v1",
+    "chat.messages.dlq.v1",
+];
+
 /// The secret of all our gateways.
 const SECRET: &str = "the secret of scenarios, 32 bytes or more";
 
 /// How soon Kafka gives a dead worker's partitions to another one, in milliseconds. Our stack allows a second; less than
 /// three would take a worker on a busy machine for dead.
 const KAFKA_SESSION_MS: &str = "3000";
+
+/// How long a process may take from SIGTERM to its end.
+pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long the answer to a probe may take.
+const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Running processes. They are killed when it is dropped.
 #[derive(Debug)]
@@ -37,7 +52,8 @@ pub struct Deployment {
     database_url: Option<String>,
     prefix: String,
     addresses: Vec<SocketAddr>,
-    processes: Mutex<BTreeMap<String, Process>>,
+    /// Each with a lock of its own: what happens to two at once must not wait for each other.
+    processes: BTreeMap<String, Mutex<Process>>,
     http: reqwest::Client,
 }
 
@@ -87,7 +103,8 @@ impl Deployment {
             let process = Process::new(program, &name, "worker", environment, admin, log);
             processes.insert(name, process);
         }
-        let http = reqwest::Client::builder().no_proxy().build().expect("no setting can be wrong");
+        let http = reqwest::Client::builder().no_proxy().timeout(PROBE_LIMIT).build();
+        let http = http.expect("no setting can be wrong");
         let starting = processes.values_mut().map(|process| process.start(&http));
         futures_util::future::try_join_all(starting).await?;
         Ok(Self {
@@ -97,7 +114,7 @@ impl Deployment {
             database_url,
             prefix: format!("{name}."),
             addresses,
-            processes: Mutex::new(processes),
+            processes: processes.into_iter().map(|(name, it)| (name, Mutex::new(it))).collect(),
             http,
         })
     }
@@ -165,27 +182,47 @@ impl Deployment {
             }
             self.start_again(what).await?;
         }
-        for process in self.processes.lock().await.values_mut() {
+        let mending = self.processes.values().map(async |process| {
+            let mut process = process.lock().await;
             if process.is_frozen {
                 process.thaw()?;
             }
-            process.start(&self.http).await?;
-        }
+            process.start(&self.http).await
+        });
+        futures_util::future::try_join_all(mending).await?;
         Ok(())
+    }
+
+    /// The processes that nobody has ended and that have ended all the same: name, and how.
+    pub async fn ended_by_themselves(&self) -> Vec<(String, String)> {
+        let mut ended = Vec::new();
+        for (name, process) in &self.processes {
+            let how = process.lock().await.ended_by_itself();
+            ended.extend(how.map(|how| (name.clone(), how)));
+        }
+        ended
     }
 
     /// Whether every process runs, unfrozen.
     pub async fn is_whole(&self) -> bool {
-        let mut processes = self.processes.lock().await;
-        processes.values_mut().all(|process| process.is_running() && !process.is_frozen)
+        for process in self.processes.values() {
+            let mut process = process.lock().await;
+            if !process.is_running() || process.is_frozen {
+                return false;
+            }
+        }
+        true
     }
 
-    /// Asks every process to end, all at once.
+    /// Kills every process, and takes its database, its topics and its group from the servers.
     pub async fn stop(&self) {
-        let mut processes = self.processes.lock().await;
         // Nothing depends on a polite end: what is left is killed when this is dropped.
-        let ends = processes.values_mut().map(|process| process.end(EndHow::Kill));
+        let ends = self.processes.values().map(async |it| it.lock().await.end(EndHow::Kill).await);
         drop(futures_util::future::join_all(ends).await);
+        if let Some(servers) = &self.servers {
+            let name = self.prefix.trim_end_matches('.');
+            servers.forget(name, &TOPICS.map(|topic| format!("{}{topic}", self.prefix))).await;
+        }
     }
 
     fn service(&self, what: &str) -> Result<Option<(&crate::stack::Stack, Service)>, DeployError> {
@@ -203,10 +240,9 @@ impl Deployment {
         what: &str,
         change: impl AsyncFnOnce(&mut Process) -> Result<(), DeployError>,
     ) -> Result<(), DeployError> {
-        let mut processes = self.processes.lock().await;
         let process =
-            processes.get_mut(what).ok_or_else(|| DeployError::NotOurs(what.to_owned()))?;
-        change(process).await
+            self.processes.get(what).ok_or_else(|| DeployError::NotOurs(what.to_owned()))?;
+        change(&mut *process.lock().await).await
     }
 }
 
@@ -217,13 +253,13 @@ fn common(shape: &Shape) -> BTreeMap<String, String> {
         ("LOG_FORMAT", "json"),
         ("JWT_SECRET", SECRET),
         ("DRAIN_CLOSE_MS", "500"),
-        ("DRAIN_LIMIT_MS", "15000"),
         ("KAFKA_SESSION_TIMEOUT_MS", KAFKA_SESSION_MS),
         ("KAFKA_PARTITIONS", "4"),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect();
+    environment.insert("DRAIN_LIMIT_MS".to_owned(), DRAIN_LIMIT.as_millis().to_string());
     environment.extend(shape.settings.clone());
     environment
 }
@@ -235,13 +271,9 @@ fn real(servers: &Servers, name: &str, database_url: &str) -> Vec<(String, Strin
         ("DATABASE_URL".to_owned(), database_url.to_owned()),
         ("KAFKA_GROUP".to_owned(), name.to_owned()),
     ];
-    for (setting, topic) in [
-        ("KAFKA_TOPIC_MESSAGES", "chat.messages.v1"),
-        ("KAFKA_TOPIC_PERSISTED", "chat.messages.persisted.v1"),
-        ("KAFKA_TOPIC_MEMBERSHIPS", "chat.memberships.v1"),
-        ("KAFKA_TOPIC_DEAD_LETTERS", "chat.messages.dlq.v1"),
-    ] {
-        settings.push((setting.to_owned(), format!("{name}.{topic}")));
+    let names = ["MESSAGES", "PERSISTED", "MEMBERSHIPS", "DEAD_LETTERS"];
+    for (setting, topic) in names.into_iter().zip(TOPICS) {
+        settings.push((format!("KAFKA_TOPIC_{setting}"), format!("{name}.{topic}")));
     }
     settings
 }

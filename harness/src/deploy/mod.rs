@@ -27,6 +27,10 @@ pub enum DeployError {
     NoProgram { program: PathBuf, source: std::io::Error },
     #[error("`{name}` was not ready in {seconds} s; its log ends:\n{log}")]
     NotReady { name: String, seconds: u64, log: String },
+    #[error("`{name}` had not ended {seconds} s after it was asked to; its log ends:\n{log}")]
+    NotEnded { name: String, seconds: u64, log: String },
+    #[error("`{name}` was asked to end, and did so with {status}; its log ends:\n{log}")]
+    BadEnd { name: String, status: std::process::ExitStatus, log: String },
     #[error("`{name}` ended by itself; its log ends:\n{log}")]
     Ended { name: String, log: String },
     #[error("`{0}` is not run by this harness")]

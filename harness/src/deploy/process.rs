@@ -17,8 +17,11 @@ use tokio::{
 use super::DeployError;
 use crate::scenario::EndHow;
 
-/// How long a process may take until it is ready, or to end.
+/// How long a process may take until it is ready.
 const LIMIT: Duration = Duration::from_secs(40);
+
+/// How long it may take to end when it is asked to: what `DRAIN_LIMIT_MS` says here, and a bit for the machine.
+const END_LIMIT: Duration = Duration::from_secs(super::deployment::DRAIN_LIMIT.as_secs() + 2);
 
 /// How often we ask whether it is ready.
 const POLL: Duration = Duration::from_millis(10);
@@ -70,12 +73,15 @@ impl Process {
         let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
         let deadline = Instant::now() + LIMIT;
         loop {
-            if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(());
-            }
+            let is_ready =
+                http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
             let name = self.name.clone();
+            // First: the answer may be that of somebody else, if its port was taken.
             if !self.is_running() {
                 return Err(DeployError::Ended { name, log: tail(&self.log) });
+            }
+            if is_ready {
+                return Ok(());
             }
             if Instant::now() >= deadline {
                 let seconds = LIMIT.as_secs();
@@ -94,18 +100,27 @@ impl Process {
                 self.signal(Signal::CONT)?;
             }
         }
-        if let Some(mut child) = self.child.take()
-            && timeout(LIMIT, child.wait()).await.is_err()
-        {
-            let log = tail(&self.log);
-            return Err(DeployError::NotReady {
-                name: format!("the end of {}", self.name),
-                seconds: LIMIT.as_secs(),
-                log,
-            });
-        }
         self.is_frozen = false;
-        Ok(())
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let name = self.name.clone();
+        match timeout(END_LIMIT, child.wait()).await {
+            Err(_) => {
+                let seconds = END_LIMIT.as_secs();
+                Err(DeployError::NotEnded { name, seconds, log: tail(&self.log) })
+            }
+            Ok(Ok(status)) if how == EndHow::Term && !status.success() => {
+                Err(DeployError::BadEnd { name, status, log: tail(&self.log) })
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// How it has ended, and what it said last, if nobody has ended it.
+    pub(super) fn ended_by_itself(&mut self) -> Option<String> {
+        let status = self.child.as_mut()?.try_wait().ok()??;
+        let log = tail(&self.log);
+        let last = log.lines().last().unwrap_or("nothing");
+        Some(format!("ended by itself with {status}; its log ends: {last}"))
     }
 
     pub(super) fn freeze(&mut self) -> Result<(), DeployError> {

@@ -1,9 +1,20 @@
 //! The servers of a stack, as deployments use them: each with a database and topics of its own.
 
+use std::time::Duration;
+
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+};
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::time::timeout;
 
 use super::DeployError;
-use crate::stack::{Service, Stack, StackName};
+use crate::stack::{Service, Stack, StackError, StackName};
+
+/// How long it may take to remove what a deployment has left; a server that is away keeps it.
+const FORGET_LIMIT: Duration = Duration::from_secs(5);
 
 /// Real servers that are up.
 #[derive(Clone, Debug)]
@@ -35,6 +46,16 @@ impl Servers {
         })
     }
 
+    /// Lets every server run, whatever scenarios have done to it.
+    pub async fn mend(&self) -> Result<(), StackError> {
+        for service in Service::ALL {
+            // One that is stopped and not frozen cannot be thawed, which is no harm.
+            drop(self.stack.thaw(service, &|_| {}).await);
+            self.stack.start(service, &|_| {}).await?;
+        }
+        Ok(())
+    }
+
     /// Makes an empty database and returns its URL.
     pub(super) async fn new_database(&self, name: &str) -> Result<String, DeployError> {
         let failed = |source| DeployError::Database {
@@ -47,5 +68,26 @@ impl Servers {
         connection.execute(statement).await.map_err(failed)?;
         let base = self.database_url.rsplit_once('/').map_or("", |(base, _)| base);
         Ok(format!("{base}/{name}"))
+    }
+
+    /// Removes a database and topics, with the group of the same name; what cannot be removed now stays.
+    pub(super) async fn forget(&self, name: &str, topics: &[String]) {
+        let database = async {
+            let mut connection = PgConnection::connect(&self.database_url).await?;
+            // A name that we have made up ourselves: letters, digits and `_`.
+            let statement =
+                sqlx::AssertSqlSafe(format!("drop database if exists {name} with (force)"));
+            connection.execute(statement).await
+        };
+        let records = async {
+            let admin: AdminClient<DefaultClientContext> =
+                ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
+            let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+            let options = AdminOptions::new().request_timeout(Some(FORGET_LIMIT));
+            admin.delete_topics(&topics, &options).await?;
+            admin.delete_groups(&[name], &options).await
+        };
+        // They only take room on a stack that somebody keeps.
+        drop(tokio::join!(timeout(FORGET_LIMIT, database), timeout(FORGET_LIMIT, records)));
     }
 }

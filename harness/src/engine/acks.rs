@@ -1,6 +1,6 @@
 //! The acks of what a step has sent: waited for, counted, compared with what is wanted.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -31,10 +31,16 @@ impl Running<'_> {
         }
         let recorder = &self.world.recorder;
         let connection = recorder.look(|story| story.connection_of(name).map(|(id, _)| id));
+        // Thousands of messages are told apart by their ids; what has none is compared as it is.
+        let id = |payload: &Value| payload["clientMsgId"].as_str().map(str::to_owned);
+        let ids: HashSet<String> = payloads.iter().filter_map(id).collect();
         let is_ours = |sent: &&Sent| {
             Some(sent.connection) == connection
                 && sent.event == event
-                && payloads.contains(&sent.payload)
+                && match sent.payload["clientMsgId"].as_str() {
+                    Some(id) => ids.contains(id),
+                    None => payloads.contains(&sent.payload),
+                }
         };
         let answered = |story: &Story| {
             let ours = story.sent[before..].iter().filter(is_ours).take(payloads.len());
@@ -56,8 +62,11 @@ impl Running<'_> {
                     longest = longest.max(at.saturating_sub(sent.at));
                     if wants.as_ref().is_some_and(|wants| wants != ack) {
                         let wants = wants.unwrap_or_default();
+                        let history = recorder.history();
+                        let [wants, ack] =
+                            [wants, ack.clone()].map(|it| history.with_names(&it.to_string()));
                         let expected = format!("`{event}` of {name} is answered {wants}");
-                        return Err(about(wrong(expected, format!("{ack}")), name));
+                        return Err(about(wrong(expected, ack), name));
                     }
                     // A driver that waits for each ack by itself has given it more time.
                     if longest > limit {

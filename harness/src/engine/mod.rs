@@ -9,6 +9,7 @@ mod faults;
 mod looks;
 mod observe;
 mod presence;
+mod reading;
 mod records;
 mod settle;
 mod steps;
@@ -32,8 +33,11 @@ pub use observe::redis_dump;
 use steps::Running;
 use world::World;
 
-/// How long a scenario may take in all.
+/// How long the steps of a scenario may take in all.
 const RUN_LIMIT: Duration = Duration::from_mins(5);
+
+/// How long it may take until everything that they broke runs again.
+const MEND_LIMIT: Duration = Duration::from_mins(3);
 
 /// Why a scenario could not be run: says nothing about the gateway.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,8 @@ pub enum EngineError {
     Setup(String),
     #[error("mending what the scenario broke: {0}")]
     Mend(String),
+    #[error("{0} took longer than {limit} s", limit = .1.as_secs())]
+    TooLong(&'static str, Duration),
 }
 
 /// Runs a scenario that passed `lint`. `source` is its text, `file` its name; `on_step` sees each step as it begins.
@@ -64,7 +70,7 @@ pub async fn run(
         }
     };
     let running = Running::new(&world, source, on_step);
-    let outcome = timeout(RUN_LIMIT, run_in(&world, scenario, &running)).await;
+    let outcome = run_in(&world, scenario, &running).await;
     if keeps_redis(scenario)
         && let Some(url) = &world.site.redis_url
     {
@@ -79,11 +85,12 @@ pub async fn run(
     (run.steps, run.failures) = running.into_reports();
     let without: Vec<&str> = scenario.without.iter().map(|name| name.value.as_str()).collect();
     run.findings = check(&run.history, &without, world.times);
+    // What was seen stands, whatever became of the stack afterwards.
+    let has_failed = !run.failures.is_empty() || !run.findings.is_empty();
     run.verdict = match outcome {
-        Ok(Err(error)) => Verdict::Broken(error.to_string()),
-        Err(_) => Verdict::Broken(format!("it took longer than {} s", RUN_LIMIT.as_secs())),
-        Ok(Ok(())) if !run.failures.is_empty() || !run.findings.is_empty() => Verdict::Fail,
-        Ok(Ok(())) => match vacuous {
+        _ if has_failed => Verdict::Fail,
+        Err(error) => Verdict::Broken(error.to_string()),
+        Ok(()) => match vacuous {
             Some(reason) => Verdict::Unknown(reason),
             None if judged == 0 => Verdict::Unknown("no step could have failed".to_owned()),
             None => Verdict::Pass,
@@ -96,6 +103,7 @@ fn keeps_redis(scenario: &Scenario) -> bool {
     scenario.snapshot.as_ref().is_some_and(|snapshot| snapshot.value.redis.is_some())
 }
 
+/// Whatever becomes of the steps, what they broke is mended.
 async fn run_in(
     world: &World,
     scenario: &Scenario,
@@ -103,13 +111,16 @@ async fn run_in(
 ) -> Result<(), EngineError> {
     world.make_rooms(scenario).await?;
     let watching = presence::watch(world);
-    let steps = async {
-        // The report has it; what was seen so far is judged all the same.
-        let is_done = running.all(&scenario.steps).await;
-        settle::settle(world, is_done).await
+    let rest = async {
+        // Which step has failed stands in the report; what was seen so far is judged all the same.
+        let steps = timeout(RUN_LIMIT, running.all(&scenario.steps)).await;
+        let mended = timeout(MEND_LIMIT, settle::mend(world)).await;
+        mended.unwrap_or(Err(EngineError::TooLong("mending", MEND_LIMIT)))?;
+        settle::settle(world, steps == Ok(true)).await;
+        steps.map(drop).map_err(|_| EngineError::TooLong("the steps", RUN_LIMIT))
     };
     tokio::select! {
-        outcome = steps => outcome,
+        outcome = rest => outcome,
         () = watching => Ok(()),
     }
 }

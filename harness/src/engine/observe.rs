@@ -10,8 +10,8 @@ use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::{
+    reading::{Reading, read},
     records::{Record, record},
-    settle::history,
     world::World,
 };
 use crate::deploy::Topics;
@@ -137,7 +137,10 @@ pub async fn redis_dump(url: &str) -> Result<Value, String> {
 
 /// The `clientMsgId`s of a room, in the order of the history over HTTP.
 pub(super) async fn history_ids(world: &World, room: &str) -> Result<Vec<String>, String> {
-    let messages = history(world, room).await.ok_or("nobody can read the history")?;
+    let messages = match read(world, room).await {
+        Reading::Messages(messages) => messages,
+        Reading::Failed(reason) => return Err(format!("nobody can read the history: {reason}")),
+    };
     let ids = messages.iter().map(|it| it["clientMsgId"].as_str().unwrap_or_default());
     Ok(ids.map(str::to_lowercase).collect())
 }

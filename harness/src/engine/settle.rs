@@ -1,11 +1,17 @@
 //! After the last step: mends what the scenario broke, waits until nothing moves any more, reads what was stored.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{EngineError, world::World};
+use super::{
+    EngineError,
+    reading::{Reading, read},
+    world::World,
+};
 use crate::history::{Story, What};
 
 /// How long everything that was accepted may take to be stored and delivered.
@@ -14,34 +20,52 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 /// The same after a step has failed: what is missing then is judged as missing.
 const FAILED_LIMIT: Duration = Duration::from_secs(3);
 
+/// Longest wait for an ack: the contract's 10 s, and one for the machine.
+const ACK_LIMIT: Duration = Duration::from_secs(11);
+
 /// How often we look.
 const POLL: Duration = Duration::from_millis(25);
 
-/// Longest page of a history.
-const PAGE_MESSAGES: usize = 100;
+/// Nothing moves any more when nothing has come for so long: a second delivery, a leak or a second ack follows the first
+/// one within milliseconds.
+const QUIET: Duration = Duration::from_millis(200);
 
-pub(super) async fn settle(world: &World, is_done: bool) -> Result<(), EngineError> {
-    mend(world).await?;
-    let limit = if is_done { SETTLE_LIMIT } else { FAILED_LIMIT };
-    let deadline = Instant::now() + limit;
-    for (_, room) in world.rooms() {
-        let stored = stored(world, &room, deadline).await;
-        if let Some(messages) = stored {
-            world.recorder.push(What::Stored { room, messages });
+/// `is_done`: every step was true.
+pub(super) async fn settle(world: &World, is_done: bool) {
+    let deadline = Instant::now() + if is_done { SETTLE_LIMIT } else { FAILED_LIMIT };
+    let answered = |story: &Story| is_all_answered(story, world).then_some(());
+    world.recorder.until(deadline.min(Instant::now() + ACK_LIMIT), answered).await;
+    let mut readings: BTreeMap<String, Reading> = BTreeMap::new();
+    loop {
+        let is_over = Instant::now() >= deadline;
+        read_all(world, &mut readings, deadline).await;
+        let heard = |story: &Story| is_all_heard(story).then_some(());
+        let is_heard = world.recorder.until(deadline, heard).await.is_some();
+        quiet(world, deadline).await;
+        // What came meanwhile may be stored, too.
+        let is_complete = world.rooms().iter().all(|(_, room)| is_complete(world, room, &readings));
+        if is_over || (is_heard && is_complete) {
+            break;
         }
     }
-    let all_heard = |story: &Story| is_all_heard(story).then_some(());
-    world.recorder.until(deadline, all_heard).await;
-    Ok(())
+    // Once more, last of all: what was stored twice shows now.
+    for (_, room) in world.rooms() {
+        let reading = read(world, &room).await;
+        keep(world, &room, reading, &mut readings);
+    }
 }
 
 /// Devices stay as they are; processes run again, or nothing could be judged.
-async fn mend(world: &World) -> Result<(), EngineError> {
+pub(super) async fn mend(world: &World) -> Result<(), EngineError> {
+    let Some(deployment) = world.site.deployment.as_deref() else { return Ok(()) };
+    for (what, text) in deployment.ended_by_themselves().await {
+        world.recorder.push(What::Died { what, text });
+    }
     let broken: Vec<String> =
         world.all_broken().into_iter().filter(|what| !what.contains('.')).collect();
-    let Some(deployment) = world.site.deployment.as_deref().filter(|_| !broken.is_empty()) else {
+    if broken.is_empty() {
         return Ok(());
-    };
+    }
     let services: Vec<&str> = broken
         .iter()
         .map(String::as_str)
@@ -54,55 +78,87 @@ async fn mend(world: &World) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// A room's whole history, once everything that was accepted is in it, or the deadline.
-async fn stored(world: &World, room: &str, deadline: Instant) -> Option<Vec<Value>> {
+/// Reads every room until all that was accepted or heard there is in its history, or the deadline.
+async fn read_all(world: &World, readings: &mut BTreeMap<String, Reading>, deadline: Instant) {
+    for (_, room) in world.rooms() {
+        while !is_complete(world, &room, readings) {
+            let reading = read(world, &room).await;
+            keep(world, &room, reading, readings);
+            if Instant::now() >= deadline {
+                break;
+            }
+            if !is_complete(world, &room, readings) {
+                sleep(POLL).await;
+            }
+        }
+    }
+}
+
+/// Remembers a reading, and tells the history what is new.
+fn keep(world: &World, room: &str, reading: Reading, readings: &mut BTreeMap<String, Reading>) {
+    if readings.get(room) == Some(&reading) {
+        return;
+    }
+    world.recorder.push(match &reading {
+        Reading::Messages(messages) => {
+            What::Stored { room: room.to_owned(), messages: messages.clone() }
+        }
+        Reading::Failed(reason) => {
+            What::Unreadable { room: room.to_owned(), reason: reason.clone() }
+        }
+    });
+    readings.insert(room.to_owned(), reading);
+}
+
+/// Whether the history of a room has everything that was accepted or heard there.
+fn is_complete(world: &World, room: &str, readings: &BTreeMap<String, Reading>) -> bool {
+    let Some(reading) = readings.get(room) else { return false };
+    let messages = match reading {
+        Reading::Messages(messages) => messages.as_slice(),
+        Reading::Failed(_) => &[],
+    };
+    let ids: BTreeSet<String> = messages
+        .iter()
+        .filter_map(|message| message["clientMsgId"].as_str().map(str::to_lowercase))
+        .collect();
     let accepted = |story: &Story| -> BTreeSet<String> {
         let sent = story.sent.iter().filter(|sent| {
             sent.event == "sendMessage"
                 && sent.is_accepted()
                 && sent.id("roomId").as_deref() == Some(room)
         });
-        sent.filter_map(|sent| sent.id("clientMsgId")).collect()
+        let heard = story.deliveries.iter().filter(|heard| heard.id("roomId") == room);
+        let heard = heard.map(|heard| heard.id("clientMsgId"));
+        sent.filter_map(|sent| sent.id("clientMsgId")).chain(heard).collect()
     };
-    let accepted = world.recorder.look(accepted);
+    world.recorder.look(accepted).is_subset(&ids)
+}
+
+/// Waits until nothing has come for a while.
+async fn quiet(world: &World, deadline: Instant) {
     loop {
-        let read = history(world, room).await;
-        let is_over = Instant::now() >= deadline;
-        if let Some(messages) = read {
-            let ids: BTreeSet<String> = messages
-                .iter()
-                .filter_map(|message| message["clientMsgId"].as_str().map(str::to_lowercase))
-                .collect();
-            if accepted.is_subset(&ids) || is_over {
-                return Some(messages);
-            }
-        } else if is_over {
-            return None;
+        let (moved, now) = (world.recorder.look(|story| story.moved), world.recorder.now());
+        let Some(left) = QUIET.checked_sub(now.saturating_sub(moved)) else { return };
+        if left.is_zero() || Instant::now() >= deadline {
+            return;
         }
-        sleep(POLL).await;
+        sleep(left).await;
     }
 }
 
-/// A room's whole history as a member reads it over HTTP; `None` if nobody can.
-pub(super) async fn history(world: &World, room: &str) -> Option<Vec<Value>> {
-    for (_, user) in world.actors() {
-        let mut all: Vec<Value> = Vec::new();
-        loop {
-            let after = all.last().and_then(|message| message["messageId"].as_str());
-            let after = after.unwrap_or("00000000-0000-7000-8000-000000000000");
-            let path = format!("/rooms/{room}/messages?limit={PAGE_MESSAGES}&after={after}");
-            let Ok((200, Value::Array(page))) = world.call(user, "GET", &path, None, None).await
-            else {
-                break;
-            };
-            let is_last = page.len() < PAGE_MESSAGES;
-            all.extend(page);
-            if is_last {
-                return Some(all);
-            }
-        }
-    }
-    None
+/// Whether every event of a connection that is there, and whose network works, has its ack.
+fn is_all_answered(story: &Story, world: &World) -> bool {
+    let broken = world.all_broken();
+    let is_there = |sent: &&crate::history::Sent| {
+        story
+            .connections
+            .get(&sent.connection)
+            .is_some_and(|known| known.ended().is_none() && !broken.contains(&known.device))
+    };
+    let is_known =
+        |event: &str| ["joinRoom", "leaveRoom", "sendMessage", "heartbeat"].contains(&event);
+    let asked = story.sent.iter().filter(|sent| sent.ack_id.is_some() && is_known(&sent.event));
+    asked.filter(is_there).all(|sent| !sent.acks.is_empty())
 }
 
 /// Whether every connection that is in a room has heard what was stored there since it joined.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     client::ClientError,
-    history::{Story, shown},
+    history::{ConnectionId, Sent, Story, shown},
     scenario::{
         AckWanted, Connect, Join, Raw, Send, Spanned, Time, Token, TokenPlace, Wait, WaitFor, Who,
     },
@@ -277,7 +277,10 @@ impl Running<'_> {
         })?;
         // An event is on its way until the wire has seen it; a later `wait` would take nothing for everything.
         if frame.starts_with("42") && frame.ends_with(']') {
-            let seen = |story: &Story| (story.sent.len() > before).then_some(());
+            let seen = |story: &Story| {
+                let (id, _) = story.connection_of(name)?;
+                story.sent[before..].iter().find(|sent| sent.connection == id).map(drop)
+            };
             recorder.until(Instant::now() + BREATH, seen).await;
         }
         Ok(None)
@@ -293,11 +296,10 @@ impl Running<'_> {
                 let is_so = match wait.until.value {
                     WaitFor::Connected => known.is_connected(),
                     WaitFor::Disconnected => known.ended().is_some(),
-                    WaitFor::Answered => story
-                        .sent
-                        .iter()
-                        .filter(|sent| sent.connection == id && sent.ack_id.is_some())
-                        .all(|sent| !sent.acks.is_empty()),
+                    WaitFor::Answered => {
+                        asked(story, id).count() > 0
+                            && asked(story, id).all(|sent| !sent.acks.is_empty())
+                    }
                 };
                 is_so.then_some(())
             };
@@ -305,7 +307,13 @@ impl Running<'_> {
                 let (word, seen) = match wait.until.value {
                     WaitFor::Connected => ("is connected", "it is not"),
                     WaitFor::Disconnected => ("is disconnected", "it is connected"),
-                    WaitFor::Answered => ("has an ack for everything", "one is missing"),
+                    WaitFor::Answered => {
+                        let missing = self.world.recorder.look(|story| {
+                            let (id, _) = story.connection_of(&name)?;
+                            (asked(story, id).count() > 0).then_some("one is missing")
+                        });
+                        ("has an ack for everything", missing.unwrap_or("it asked for no ack"))
+                    }
                 };
                 return Err(about(
                     wrong(format!("{name} {word} within {}", shown(limit)), seen),
@@ -323,6 +331,11 @@ impl Running<'_> {
     pub(super) fn messages_named(&self, name: &str) -> Result<Vec<Named>, Failure> {
         self.world.messages(name).map_err(|why| wrong("a message", why))
     }
+}
+
+/// What a connection wants an ack for.
+fn asked(story: &Story, connection: ConnectionId) -> impl Iterator<Item = &Sent> {
+    story.sent.iter().filter(move |sent| sent.connection == connection && sent.ack_id.is_some())
 }
 
 fn named(user: &str, payload: &Value) -> Named {

@@ -61,8 +61,12 @@ pub enum What {
     Broken { what: String, text: String },
     /// It works again.
     Mended { what: String, text: String },
+    /// A gateway or worker was found to have ended by itself; how, and what its log said last, in words after its name.
+    Died { what: String, text: String },
     /// The whole history of a room, as it was read at the end.
     Stored { room: String, messages: Vec<serde_json::Value> },
+    /// It could not be read, for this reason.
+    Unreadable { room: String, reason: String },
 }
 
 /// A run, and what its ids are called in the scenario.

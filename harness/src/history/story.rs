@@ -141,10 +141,16 @@ pub struct Story {
     /// Packets that are not what the contract knows, with the reason.
     pub malformed: Vec<(Duration, ConnectionId, String)>,
     pub stored: BTreeMap<String, Vec<Value>>,
+    /// Rooms whose history could not be read, with the reason.
+    pub unreadable: BTreeMap<String, String>,
+    /// When something came last that some device has not made by itself: a message, an ack, an end, but no answer to a beat.
+    pub moved: Duration,
     pub presence: Vec<PresenceSeen>,
     pub end: Duration,
     /// Where the newest event of a connection with this ack id stands in `sent`.
     asked: BTreeMap<(ConnectionId, u64), usize>,
+    /// Where the deliveries of a `clientMsgId` stand in `deliveries`.
+    heard: BTreeMap<String, Vec<usize>>,
 }
 
 impl Story {
@@ -180,7 +186,10 @@ impl Story {
                     self.malformed.push((entry.at, *connection, reason));
                 }
             }
-            What::Closed { connection, .. } => self.closed(entry.at, *connection),
+            What::Closed { connection, .. } => {
+                self.moved = entry.at;
+                self.closed(entry.at, *connection);
+            }
             What::GivenUp { device, .. } => {
                 let newest = self.connections.values_mut().rfind(|known| known.device == *device);
                 if let Some(known) = newest {
@@ -191,15 +200,26 @@ impl Story {
                 self.called(entry.at, user, call, *began, *status);
             }
             What::Stored { room, messages } => {
+                self.unreadable.remove(&room.to_lowercase());
                 self.stored.insert(room.to_lowercase(), messages.clone());
+            }
+            What::Unreadable { room, reason } => {
+                self.stored.remove(&room.to_lowercase());
+                self.unreadable.insert(room.to_lowercase(), reason.clone());
             }
             What::Presence { user, sockets } => {
                 let seen =
                     PresenceSeen { at: entry.at, user: user.clone(), sockets: sockets.clone() };
                 self.presence.push(seen);
             }
-            What::Broken { .. } | What::Mended { .. } | What::Step { .. } => {}
+            What::Broken { .. } | What::Mended { .. } | What::Died { .. } | What::Step { .. } => {}
         }
+    }
+
+    /// Every delivery of a message with this `clientMsgId`, which is in lower case.
+    pub fn deliveries_of(&self, client_msg_id: &str) -> impl Iterator<Item = &Delivery> {
+        let indices = self.heard.get(client_msg_id).into_iter().flatten();
+        indices.map(|index| &self.deliveries[*index])
     }
 
     /// The newest connection of a device.
@@ -253,7 +273,10 @@ impl Story {
                 return Err(format!("the server has no event {}", json[0]));
             }
             let message = json[1].clone();
-            self.deliveries.push(Delivery { at, connection, message });
+            self.moved = at;
+            let delivery = Delivery { at, connection, message };
+            self.heard.entry(delivery.id("clientMsgId")).or_default().push(self.deliveries.len());
+            self.deliveries.push(delivery);
         } else if let Some(rest) = packet.strip_prefix("43") {
             let (id, json) = id_and_json(rest).ok_or(format!("`{shown}` is no ack"))?;
             let id = id.ok_or(format!("`{shown}` is an ack without an id"))?;
@@ -262,6 +285,9 @@ impl Story {
             match asked.and_then(|index| self.sent.get_mut(index)) {
                 Some(sent) => {
                     sent.acks.push((at, ack));
+                    if sent.event != "heartbeat" {
+                        self.moved = at;
+                    }
                     if sent.event != "sendMessage" {
                         let sent = sent.clone();
                         self.answered(at, &sent);
@@ -281,6 +307,7 @@ impl Story {
                 known.welcomed.get_or_insert(at);
             }
         } else if packet == "41" {
+            self.moved = at;
             self.dismissed(at, connection);
             self.left_all(at, connection);
         } else if !["0", "1", "2", "3", "6"].iter().any(|p| packet.starts_with(p)) {

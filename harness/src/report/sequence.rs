@@ -85,12 +85,17 @@ fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<Stri
                 rows.push(note(entry.at, &format!("*** {text} ***")));
                 continue;
             }
+            What::Died { what, .. } => {
+                rows.push(note(entry.at, &format!("*** {what} was found dead ***")));
+                continue;
+            }
             What::Opened { .. }
             | What::Closed { .. }
             | What::GivenUp { .. }
             | What::Called { .. }
             | What::Step { .. }
             | What::Presence { .. }
+            | What::Unreadable { .. }
             | What::Stored { .. } => continue,
         };
         let Some(known) = story.connections.get(connection) else { continue };

@@ -143,6 +143,12 @@ pub fn differences(comparison: &Comparison) -> String {
     for (what, file) in &comparison.gone {
         write(&mut text, format_args!("  {YELLOW}gone{YELLOW:#}  {file}: {what}\n"));
     }
+    for what in &comparison.unseen {
+        write(
+            &mut text,
+            format_args!("  {DIM}not looked at, none of its scenarios ran{DIM:#}  {what}\n"),
+        );
+    }
     text
 }
 

@@ -48,8 +48,12 @@ impl<'o> Pool<'o> {
         if is_shared {
             let place = Arc::clone(self.shared.lock().await.entry(shape.clone()).or_default());
             let mut place = place.lock().await;
-            if let Some(deployment) = &*place {
-                return Ok(Arc::clone(deployment));
+            if let Some(deployment) = place.take() {
+                if deployment.is_whole().await {
+                    return Ok(Arc::clone(place.insert(deployment)));
+                }
+                // Who uses it still may say so; who comes now shall not suffer from it.
+                deployment.stop().await;
             }
             let deployment = self.start(shape).await?;
             return Ok(Arc::clone(place.insert(deployment)));
@@ -79,16 +83,14 @@ impl<'o> Pool<'o> {
         }
     }
 
-    /// Ends all of them.
-    pub(super) async fn close(self) {
+    /// Ends all that are up. Nobody uses one just now.
+    pub(super) async fn clear(&self) {
         let mut all = Vec::new();
-        for place in self.shared.into_inner().into_values() {
+        for place in std::mem::take(&mut *self.shared.lock().await).into_values() {
             all.extend(place.lock().await.take());
         }
-        all.extend(self.idle.into_inner().into_values().flatten());
-        for deployment in all {
-            deployment.stop().await;
-        }
+        all.extend(std::mem::take(&mut *self.idle.lock().await).into_values().flatten());
+        futures_util::future::join_all(all.iter().map(|deployment| deployment.stop())).await;
     }
 
     async fn start(&self, shape: &Shape) -> Result<Arc<Deployment>, DeployError> {

@@ -73,6 +73,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     ("replies", "every reply over HTTP is as the contract says: status, fields, formats"),
     ("stays-connected", "no connection ends unless its device, a bad token or a fault ends it"),
+    ("keeps-running", "no gateway and no worker ends unless a step ends it"),
     ("no-leak", "nobody hears a room that they are not in"),
     ("presence", "presence is true within its bounds, and no entry outlives its owner"),
 ];

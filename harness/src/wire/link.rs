@@ -141,7 +141,9 @@ async fn carry(
         by_device = pump_up => !by_device,
         by_gateway = pump_down => by_gateway,
     };
-    lock(&tap).end(by_gateway);
+    // Who ended it is known if the network did: both directions end then.
+    let is_network = matches!(*change.borrow(), NetworkChange::Cut | NetworkChange::Finished);
+    lock(&tap).end(by_gateway && !is_network);
     if *change.borrow() == NetworkChange::Cut {
         reset(gateway_out.as_ref());
         reset(device_out.as_ref());

@@ -58,6 +58,8 @@ fn packet_of(what: &What) -> Option<(ConnectionId, &str, bool)> {
         | What::Presence { .. }
         | What::Broken { .. }
         | What::Mended { .. }
+        | What::Died { .. }
+        | What::Unreadable { .. }
         | What::Stored { .. } => None,
     }
 }

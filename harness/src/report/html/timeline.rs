@@ -178,6 +178,8 @@ fn faults(entries: &[Entry]) -> Vec<Fault> {
                 | What::Presence { .. }
                 | What::Broken { .. }
                 | What::Mended { .. }
+                | What::Died { .. }
+                | What::Unreadable { .. }
                 | What::Stored { .. } => {}
             }
         }
