@@ -253,17 +253,21 @@ impl Running<'_> {
             let expected = format!("{device} never hears `{message}`");
             return Err(about(about(wrong(expected, "it did"), &device), message));
         }
+        let is_broken = self.world.all_broken().iter().any(|what| !what.contains('.'));
         let is_known = self.world.recorder.look(|story| {
             let is_it = |id: &str, known: &Named| known.client_msg_id == id;
             let was_heard =
                 named.iter().any(|it| story.deliveries_of(&it.client_msg_id).next().is_some());
-            let was_refused = story.sent.iter().any(|sent| {
-                sent.acks.iter().any(|(_, ack)| ack["status"] == "FAILED")
+            // What is accepted waits if something is broken that it needs.
+            let is_settled =
+                |ack: &Value| ack["status"] == "FAILED" || is_broken && ack["status"] == "ACCEPTED";
+            let was_settled = story.sent.iter().any(|sent| {
+                sent.acks.iter().any(|(_, ack)| is_settled(ack))
                     && sent
                         .id("clientMsgId")
                         .is_some_and(|id| named.iter().any(|known| is_it(&id, known)))
             });
-            was_heard || was_refused
+            was_heard || was_settled
         });
         if !is_known && !self.is_stored(&named).await {
             self.is_vacuous(format!(
