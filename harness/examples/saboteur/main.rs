@@ -118,5 +118,10 @@ async fn stand_in_front(mutant: &'static Mutant, role: &str) -> anyhow::Result<E
         }
     };
     sleep(FLUSH).await;
+    for fault in mutant.faults {
+        if let mutants::Fault::Exit(code) = fault {
+            return Ok(ExitCode::from(*code));
+        }
+    }
     Ok(ExitCode::from(status.code().and_then(|code| code.try_into().ok()).unwrap_or(1)))
 }

@@ -143,7 +143,7 @@ pub struct Story {
     pub stored: BTreeMap<String, Vec<Value>>,
     /// Rooms whose history could not be read, with the reason.
     pub unreadable: BTreeMap<String, String>,
-    /// When something came last that some device has not made by itself: a message, an ack, an end, but no answer to a beat.
+    /// When something was sent or came last: an event, a message, an ack, an end, but no beat, ping or their answers.
     pub moved: Duration,
     pub presence: Vec<PresenceSeen>,
     pub end: Duration,
@@ -253,6 +253,9 @@ impl Story {
             && let Some(inside) = self.inside_now(connection, &room)
         {
             inside.leaving.get_or_insert(at);
+        }
+        if sent.event != "heartbeat" {
+            self.moved = at;
         }
         if let Some(id) = ack_id {
             self.asked.insert((connection, id), self.sent.len());

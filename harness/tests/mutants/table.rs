@@ -23,6 +23,10 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("loses-what-comes-during-the-upgrade", &["connect"], "nothing-lost"),
     caught("doubles-every-tenth-delivery", &["messages"], "no-duplicate"),
     caught("doubles-one-of-fifty-a-moment-later", &["order"], "no-duplicate"),
+    caught("doubles-each-delivery-a-tenth-of-a-second-later", &["messages"], "no-duplicate"),
+    caught("acks-again-a-tenth-of-a-second-later", &["messages"], "one-ack"),
+    caught("fails-the-history", &["multi-device"], "nothing-lost"),
+    caught("dies-of-its-third-message", &["messages"], "keeps-running"),
     caught("doubles-with-a-new-id", &["messages"], "no-duplicate"),
     caught("reorders-two", &["order"], "one-order"),
     caught("reorders-only-with-many-in-flight", &["order"], "one-order"),
@@ -175,6 +179,7 @@ pub(crate) const REAL: &[Caught] = &[
     caught("keeps-the-lease-of-a-dead-gateway", &["faults"], "presence-crashed-gateway"),
     caught("has-no-lease", &["presence"], "presence-any-device"),
     caught("broadcasts-stored-messages-again", &["retries"], "no-duplicate"),
+    caught("ends-with-an-error-when-it-is-asked-to", &["deploy"], "drain"),
 ];
 
 const fn caught(

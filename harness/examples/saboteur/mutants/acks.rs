@@ -54,6 +54,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
     Mutant {
+        name: "acks-again-a-tenth-of-a-second-later",
+        faults: &[Ack(|_, _, ack| {
+            let Out::Down(packet) = ack.on() else { return vec![] };
+            vec![ack.on(), Out::DownLater(Duration::from_millis(110), packet)]
+        })],
+    },
+    Mutant {
         name: "acks-with-the-wrong-id",
         faults: &[Ack(|gate, _, ack| {
             let id = if gate.next().is_multiple_of(10) { ack.id + 1_000_000 } else { ack.id };

@@ -96,6 +96,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
     Mutant {
+        name: "doubles-each-delivery-a-tenth-of-a-second-later",
+        faults: &[Delivery(|_, _, message| {
+            let again = Out::DownLater(Duration::from_millis(110), message.packet());
+            vec![message.down(), again]
+        })],
+    },
+    Mutant {
         name: "doubles-with-a-new-id",
         faults: &[Delivery(|_, _, message| {
             let mut outs = vec![message.down()];

@@ -29,6 +29,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
     Mutant {
+        name: "fails-the-history",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/rooms/*/messages") {
+                reply.status = 500;
+                reply.set(
+                    &json!({"statusCode": 500, "error": "Internal Server Error", "message": "no"}),
+                );
+            }
+        })],
+    },
+    Mutant {
         name: "has-a-descending-history",
         faults: &[ReplyFault(|_, asked, reply| page(asked, reply, |_, page| page.reverse()))],
     },

@@ -9,6 +9,7 @@ mod history;
 mod http;
 mod members;
 mod presence;
+mod processes;
 mod sends;
 
 use std::{pin::Pin, sync::Arc};
@@ -48,6 +49,8 @@ pub(crate) enum Fault {
     Reply(fn(&Gate, &Asked, &mut Reply)),
     /// Beside everything else, in Redis or Kafka.
     Background(fn(Arc<Gate>) -> Task),
+    /// The exit code after SIGTERM.
+    Exit(u8),
 }
 
 impl Mutant {
@@ -66,6 +69,7 @@ impl Mutant {
             http::MUTANTS,
             presence::MUTANTS,
             backends::MUTANTS,
+            processes::MUTANTS,
         ]
         .into_iter()
         .flatten()
