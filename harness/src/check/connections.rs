@@ -77,6 +77,8 @@ pub(super) fn stays_connected(history: &History, findings: &mut Vec<Finding>) {
             | What::Step { .. }
             | What::Mended { .. }
             | What::Died { .. }
+            | What::Rows { .. }
+            | What::Kept { .. }
             | What::Unreadable { .. }
             | What::Stored { .. } => {}
         }

@@ -32,6 +32,12 @@ fn accepted<'s>(story: &'s Story, stored: &BTreeMap<Key, String>) -> BTreeMap<Ke
     first
 }
 
+/// Sender, room and `clientMsgId` of every message that was accepted.
+pub(super) fn all_accepted(story: &Story) -> BTreeSet<Key> {
+    let accepted = story.sent.iter().filter(|it| it.event == "sendMessage" && it.is_accepted());
+    accepted.filter_map(|sent| key(story, sent)).collect()
+}
+
 /// Every accepted message is stored, and reaches every connection that was in the room before it was sent and stayed.
 pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     let mut heard = BTreeSet::new();

@@ -4,6 +4,7 @@ mod acks;
 mod connections;
 mod delivery;
 mod frames;
+mod kept;
 mod order;
 mod presence;
 mod processes;
@@ -42,6 +43,8 @@ pub fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Findi
     replies::replies(history, &mut findings);
     connections::stays_connected(history, &mut findings);
     presence::presence(history, &story, times, &mut findings);
+    kept::rows(history, &story, &mut findings);
+    kept::entries(history, &story, times, &mut findings);
     processes::keeps_running(history, &mut findings);
     findings.retain(|finding| !without.contains(&finding.invariant));
     findings.sort_by_key(|finding| finding.at);

@@ -121,6 +121,8 @@ impl Faults {
             | What::Step { .. }
             | What::Presence { .. }
             | What::Died { .. }
+            | What::Rows { .. }
+            | What::Kept { .. }
             | What::Unreadable { .. }
             | What::Stored { .. } => None,
         });

@@ -39,6 +39,8 @@ pub struct Options {
     /// The device's proxy.
     pub address: SocketAddr,
     pub transport: Transport,
+    /// Whether it answers pings.
+    pub pongs: bool,
     /// The payload of CONNECT.
     pub auth: Option<Value>,
     /// The `Authorization` header.

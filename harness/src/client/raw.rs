@@ -53,17 +53,16 @@ impl Raw {
             None => "40".to_owned(),
         };
         let (packets, queue) = mpsc::channel(QUEUE_PACKETS_MAX);
+        let pongs = options.pongs.then(|| packets.clone());
         let task = match options.transport {
             Transport::Websocket => {
                 let mut stream = websocket(options, None).await?;
                 send(&mut stream, hello).await?;
-                let pongs = packets.clone();
                 tokio::spawn(serve_websocket(stream, queue, pongs))
             }
             Transport::Polling | Transport::Upgrade => {
                 let poller = Poller::open(options).await?;
                 poller.post(hello).await?;
-                let pongs = packets.clone();
                 if options.transport == Transport::Polling {
                     tokio::spawn(serve_polling(poller, queue, pongs))
                 } else {
@@ -140,7 +139,7 @@ async fn send(stream: &mut Stream, packet: String) -> Result<(), ClientError> {
 async fn serve_websocket(
     stream: Stream,
     mut queue: mpsc::Receiver<String>,
-    pongs: mpsc::Sender<String>,
+    pongs: Option<mpsc::Sender<String>>,
 ) {
     let (mut write, mut read) = stream.split();
     let writing = async {
@@ -163,7 +162,7 @@ async fn serve_websocket(
         while let Some(Ok(message)) = read.next().await {
             if matches!(&message, Message::Text(text) if text.as_str() == "2") {
                 // A full queue: the pong is late, as the device is busy.
-                if pongs.send("3".to_owned()).await.is_err() {
+                if !answer(pongs.as_ref()).await {
                     return;
                 }
             }
@@ -172,6 +171,14 @@ async fn serve_websocket(
     tokio::select! {
         () = writing => {}
         () = reading => {}
+    }
+}
+
+/// Answers a ping, unless the device leaves it unanswered; `false`: the connection is gone.
+async fn answer(pongs: Option<&mpsc::Sender<String>>) -> bool {
+    match pongs {
+        Some(pongs) => pongs.send("3".to_owned()).await.is_ok(),
+        None => true,
     }
 }
 
@@ -236,7 +243,7 @@ impl Poller {
             tokio::select! {
                 probed = &mut probing => break probed?,
                 packets = &mut poll => {
-                    if packets?.iter().any(|packet| packet == "2") {
+                    if packets?.iter().any(|packet| packet == "2") && options.pongs {
                         self.post("3".to_owned()).await?;
                     }
                     poll = Box::pin(self.poll());
@@ -256,7 +263,7 @@ async fn serve_both(
     poller: Poller,
     options: Options,
     mut queue: mpsc::Receiver<String>,
-    pongs: mpsc::Sender<String>,
+    pongs: Option<mpsc::Sender<String>>,
 ) {
     if let Ok(stream) = poller.upgrade(&options, &mut queue).await {
         serve_websocket(stream, queue, pongs).await;
@@ -267,7 +274,7 @@ async fn serve_both(
 async fn serve_polling(
     poller: Poller,
     mut queue: mpsc::Receiver<String>,
-    pongs: mpsc::Sender<String>,
+    pongs: Option<mpsc::Sender<String>>,
 ) {
     let writing = async {
         let mut next = queue.recv().await;
@@ -297,7 +304,7 @@ async fn serve_polling(
                 return;
             }
             let is_pinged = packets.iter().any(|packet| packet == "2");
-            if is_pinged && pongs.send("3".to_owned()).await.is_err() {
+            if is_pinged && !answer(pongs.as_ref()).await {
                 return;
             }
         }

@@ -141,6 +141,7 @@ impl Deployment {
             let ending = match how {
                 EndHow::Kill => Ending::Kill,
                 EndHow::Term => Ending::Stop,
+                EndHow::Freeze => return self.freeze(what).await,
             };
             return Ok(stack.stop(service, ending, &|_| {}).await?);
         }

@@ -99,6 +99,7 @@ impl Process {
                 self.signal(Signal::TERM)?;
                 self.signal(Signal::CONT)?;
             }
+            EndHow::Freeze => return self.freeze(),
         }
         self.is_frozen = false;
         let Some(mut child) = self.child.take() else { return Ok(()) };

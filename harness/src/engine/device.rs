@@ -27,6 +27,7 @@ pub(super) struct Device {
     pub(super) gateway: String,
     kind: scenario::Client,
     transport: scenario::Transport,
+    pongs: bool,
     target: SocketAddr,
     link: Option<Link>,
     /// Links of crashed connections: they stay as the crash left them.
@@ -50,6 +51,7 @@ impl Device {
             gateway: described.gateway.clone(),
             kind: described.client,
             transport: described.transport,
+            pongs: described.pongs,
             target,
             link: None,
             old_links: Vec::new(),
@@ -80,7 +82,8 @@ impl Device {
             opened.map_err(|error| ClientError::Refused(error.to_string()))?
         };
         let address = self.link.insert(link).address();
-        let options = Options { address, transport: self.transport, auth, authorization };
+        let (transport, pongs) = (self.transport, self.pongs);
+        let options = Options { address, transport, pongs, auth, authorization };
         self.client = Some(Client::connect(self.kind, &options).await?);
         Ok(())
     }

@@ -10,22 +10,18 @@ use super::{
     observe,
     steps::{Running, StepResult, wrong},
     talk::about,
-    world::Named,
 };
 use crate::{
-    history::{Story, What, shown},
-    scenario::{Deliver, Expect, Never, Request, Spanned, Time},
+    history::{What, shown},
+    scenario::{Expect, Request, Spanned, Time},
     verdict::{Failure, Margin},
 };
-
-/// How long a delivery may take where the step does not say: it is never there at once.
-const DELIVER_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often we look at what does not wake us.
 const POLL: Duration = Duration::from_millis(15);
 
 /// How much longer we look at what was not true in time, to say how late it was.
-const LATE_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const LATE_LIMIT: Duration = Duration::from_secs(3);
 
 impl Running<'_> {
     pub(super) async fn expect(&self, expect: &Expect) -> StepResult {
@@ -113,6 +109,10 @@ impl Running<'_> {
             words.push(format!("Redis's `{}`", key.value));
             words.extend(expect.exists.map(|it| if it { "exists" } else { "is gone" }.to_owned()));
             words.extend(expect.fields.map(|count| format!("has {count} fields")));
+            words.extend(expect.field.as_ref().map(|field| {
+                let value = expect.value.as_ref().map(|value| format!(" with {}", value.value));
+                format!("has the field `{}`{}", field.value, value.unwrap_or_default())
+            }));
             words.extend(
                 expect
                     .ttl
@@ -175,118 +175,6 @@ impl Running<'_> {
         let history = self.world.recorder.history();
         let shown: Vec<String> = ids.iter().take(20).map(|id| history.name(id)).collect();
         Ok(Look { is_true, seen: format!("{} messages: {}", ids.len(), shown.join(", ")) })
-    }
-
-    pub(super) async fn deliver(&self, deliver: &Deliver) -> StepResult {
-        self.judge();
-        let limit = deliver.within.as_ref().map_or(DELIVER_LIMIT, |it| self.world.length(it));
-        let times = deliver.times.as_ref().map_or(1, |times| times.value);
-        let named = self.messages_named(&deliver.message.value)?;
-        let devices = self.world.who(&deliver.to.value);
-        let began = Instant::now();
-        let all_heard = |story: &Story| {
-            let is_short = devices
-                .iter()
-                .any(|device| named.iter().any(|message| heard(story, device, message) < times));
-            (!is_short).then_some(())
-        };
-        let recorder = &self.world.recorder;
-        let in_time = recorder.until(began + limit, all_heard).await;
-        let used = began.elapsed();
-        if in_time.is_none() {
-            let mut failure = self.not_delivered(deliver, times, limit);
-            let late = recorder.until(began + limit + LATE_LIMIT, all_heard).await;
-            failure.late = late.map(|()| began.elapsed().saturating_sub(limit));
-            return Err(failure);
-        }
-        let too_often = recorder.look(|story| {
-            devices.iter().find_map(|device| {
-                let times_of = |message| heard(story, device, message);
-                named.iter().map(times_of).find(|heard| *heard > times).map(|n| (device.clone(), n))
-            })
-        });
-        if let Some((device, count)) = too_often {
-            let message = &deliver.message.value;
-            let expected = format!("{device} hears `{message}` {times} times");
-            return Err(about(wrong(expected, format!("{count} times")), &device));
-        }
-        Ok(deliver.within.as_ref().map(|_| Margin { used, limit }))
-    }
-
-    fn not_delivered(&self, deliver: &Deliver, times: usize, limit: Duration) -> Failure {
-        let message = &deliver.message.value;
-        let named = self.world.messages(message).unwrap_or_default();
-        let devices = self.world.who(&deliver.to.value);
-        let (missing, seen) = self.world.recorder.look(|story| {
-            let mut missing = Vec::new();
-            let mut seen = Vec::new();
-            for device in &devices {
-                let count = named.iter().filter(|it| heard(story, device, it) >= times).count();
-                if count < named.len() {
-                    missing.push(device.clone());
-                    seen.push(format!("{device} heard {count} of {}", named.len()));
-                }
-            }
-            (missing, seen)
-        });
-        let expected =
-            format!("`{message}` reaches {} within {}", devices.join(", "), shown(limit));
-        let mut failure = wrong(expected, seen.join("; "));
-        failure.limit = Some(limit);
-        missing.iter().chain([message]).fold(failure, |failure, name| about(failure, name))
-    }
-
-    pub(super) async fn never(&self, never: &Never) -> StepResult {
-        self.judge();
-        let limit = self.world.length(&never.lasting);
-        let named = self.messages_named(&never.message.value)?;
-        let devices = self.world.who(&never.to.value);
-        let message = &never.message.value;
-        let anybody = |story: &Story| {
-            devices
-                .iter()
-                .find(|device| named.iter().any(|it| heard(story, device, it) > 0))
-                .cloned()
-        };
-        let deadline = Instant::now() + limit;
-        if let Some(device) = self.world.recorder.until(deadline, anybody).await {
-            let expected = format!("{device} never hears `{message}`");
-            return Err(about(about(wrong(expected, "it did"), &device), message));
-        }
-        let is_broken = self.world.all_broken().iter().any(|what| !what.contains('.'));
-        let is_known = self.world.recorder.look(|story| {
-            let is_it = |id: &str, known: &Named| known.client_msg_id == id;
-            let was_heard =
-                named.iter().any(|it| story.deliveries_of(&it.client_msg_id).next().is_some());
-            // What is accepted waits if something is broken that it needs.
-            let is_settled =
-                |ack: &Value| ack["status"] == "FAILED" || is_broken && ack["status"] == "ACCEPTED";
-            let was_settled = story.sent.iter().any(|sent| {
-                sent.acks.iter().any(|(_, ack)| is_settled(ack))
-                    && sent
-                        .id("clientMsgId")
-                        .is_some_and(|id| named.iter().any(|known| is_it(&id, known)))
-            });
-            was_heard || was_settled
-        });
-        if !is_known && !self.is_stored(&named).await {
-            self.is_vacuous(format!(
-                "nobody heard `{message}`, it was not refused, and it is not stored yet: that {} did not hear it says nothing",
-                devices.join(", ")
-            ));
-        }
-        Ok(None)
-    }
-
-    /// Whether all of them are in the history: who is in the room must have heard them by now, or will at once.
-    async fn is_stored(&self, messages: &[Named]) -> bool {
-        for message in messages {
-            let ids = observe::history_ids(self.world, &message.room).await.unwrap_or_default();
-            if !ids.contains(&message.client_msg_id) {
-                return false;
-            }
-        }
-        true
     }
 
     pub(super) async fn request(&self, request: &Request) -> StepResult {
@@ -361,18 +249,8 @@ impl Running<'_> {
     }
 }
 
-/// How often a device heard a message, over all its connections.
-fn heard(story: &Story, device: &str, message: &Named) -> usize {
-    let is_it = |heard: &&crate::history::Delivery| {
-        story.device(heard.connection) == device
-            && heard.id("roomId") == message.room
-            && heard.id("senderId") == message.sender
-    };
-    story.deliveries_of(&message.client_msg_id).filter(is_it).count()
-}
-
 /// Whether everything that is wanted is there: fields of an object, items of a list in their order.
-fn contains(seen: &Value, wanted: &Value) -> bool {
+pub(super) fn contains(seen: &Value, wanted: &Value) -> bool {
     match (seen, wanted) {
         (Value::Object(seen), Value::Object(wanted)) => wanted
             .iter()

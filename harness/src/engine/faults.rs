@@ -57,6 +57,7 @@ impl Running<'_> {
         let word = match stop.how {
             EndHow::Kill => "was killed",
             EndHow::Term => "was asked to end",
+            EndHow::Freeze => "froze",
         };
         self.world.broken(what, format!("{what} {word}"), false);
         self.on(what, async |deployment| deployment.end(what, stop.how).await).await

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{observe, records, steps::Running};
+use super::{expect::contains, observe, records, steps::Running};
 use crate::{history::shown, scenario::Expect};
 
 /// What was seen, and whether it is what was wanted.
@@ -33,6 +33,7 @@ impl Running<'_> {
         let at_most = expect.ttl.as_ref().map(|ttl| self.world.length(ttl));
         let is_true = expect.exists.is_none_or(|exists| exists == seen.exists)
             && expect.fields.is_none_or(|count| count == seen.fields.len())
+            && self.has_field(&seen.fields, expect)?
             && at_most.is_none_or(|at_most| {
                 // Just refreshed, so not much of it is over.
                 seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl * 2 > at_most)
@@ -47,12 +48,32 @@ impl Running<'_> {
                 .map_err(|reason| format!("it has {reason}"))?;
             observe::leases(self.world, &seen.fields).await?;
         }
+        let fields: Vec<String> =
+            seen.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let ttl = seen.ttl.map_or("no TTL".to_owned(), |ttl| format!("a TTL of {}", shown(ttl)));
         let seen = if seen.exists {
-            format!("it exists with {} fields and {ttl}", seen.fields.len())
+            let fields = if expect.field.is_some() {
+                format!("{{ {} }}", self.world.recorder.history().with_names(&fields.join(", ")))
+            } else {
+                format!("{} fields", fields.len())
+            };
+            format!("it exists with {fields} and {ttl}")
         } else {
             "it does not exist".to_owned()
         };
         Ok(Look { is_true, seen })
+    }
+
+    /// Whether a hash has the field that is wanted, and in it what is wanted of its value.
+    fn has_field(&self, fields: &[(String, String)], expect: &Expect) -> Result<bool, String> {
+        let Some(wanted) = &expect.field else { return Ok(true) };
+        let name = self.world.fill(&wanted.value)?;
+        let Some((_, value)) = fields.iter().find(|(known, _)| *known == name) else {
+            return Ok(false);
+        };
+        let Some(wanted) = &expect.value else { return Ok(true) };
+        let wanted = self.world.fill_json(&wanted.value, "")?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.clone()));
+        Ok(contains(&value, &wanted))
     }
 }

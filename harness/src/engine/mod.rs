@@ -6,6 +6,7 @@ mod acks;
 mod device;
 mod expect;
 mod faults;
+mod hearing;
 mod looks;
 mod observe;
 mod presence;

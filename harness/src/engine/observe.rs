@@ -164,6 +164,32 @@ pub(super) async fn stored_ids(world: &World, room: &str) -> Result<Vec<String>,
     looked.unwrap_or_else(|_| Err("the database does not answer".to_owned()))
 }
 
+/// Room, sender and `clientMsgId` of every row of the scenario's rooms.
+pub(super) async fn rows(world: &World) -> Result<Vec<[String; 3]>, String> {
+    let url = world.site.database_url.as_deref().ok_or("no database was given")?;
+    let failed = |error: sqlx::Error| format!("the database says: {error}");
+    let rooms: Vec<String> = world.rooms().into_iter().map(|(_, id)| id).collect();
+    let look = async {
+        let mut connection = PgConnection::connect(url).await.map_err(failed)?;
+        let rows = sqlx::query(
+            "select room_id::text, sender_id::text, client_msg_id::text from messages \
+             where room_id = any($1::uuid[])",
+        )
+        .bind(rooms)
+        .fetch_all(&mut connection)
+        .await
+        .map_err(failed)?;
+        let mut found = Vec::new();
+        for row in rows {
+            let text = |index: usize| row.try_get::<String, _>(index).map_err(failed);
+            found.push([text(0)?, text(1)?, text(2)?]);
+        }
+        Ok(found)
+    };
+    let looked = tokio::time::timeout(LOOK_LIMIT, look).await;
+    looked.unwrap_or_else(|_| Err("the database does not answer".to_owned()))
+}
+
 /// The `clientMsgId`s of the records of a topic that are keyed by one of these rooms.
 pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>, String> {
     let topics = world.site.kafka.clone().ok_or("no Kafka was given")?;

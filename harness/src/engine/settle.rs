@@ -8,7 +8,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::{
-    EngineError,
+    EngineError, observe,
     reading::{Reading, read},
     world::World,
 };
@@ -54,6 +54,21 @@ pub(super) async fn settle(world: &World, is_done: bool) {
     for (_, room) in world.rooms() {
         let reading = read(world, &room).await;
         keep(world, &room, reading, &mut readings);
+    }
+    // Where they can be reached: a gateway of somebody else may keep its messages in another way.
+    if let Ok(rows) = observe::rows(world).await {
+        world.recorder.push(What::Rows { rows });
+    }
+    for (_, user) in world.actors() {
+        let key = observe::redis_key(world, &format!("presence:user:{user}")).await;
+        if let Some(key) = key.ok().filter(|key| key.exists) {
+            let ttl = key.ttl.and_then(|ttl| i64::try_from(ttl.as_millis()).ok());
+            world.recorder.push(What::Kept {
+                user: user.to_owned(),
+                ttl_ms: ttl.unwrap_or(-1),
+                fields: key.fields.into_iter().collect(),
+            });
+        }
     }
 }
 

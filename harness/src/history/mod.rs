@@ -65,6 +65,10 @@ pub enum What {
     Died { what: String, text: String },
     /// The whole history of a room, as it was read at the end.
     Stored { room: String, messages: Vec<serde_json::Value> },
+    /// The rows of the scenario's rooms in the database, as they were at the end: room, sender and `clientMsgId` of each.
+    Rows { rows: Vec<[String; 3]> },
+    /// What Redis held of a user at the end: fields with their values, and the key's TTL in milliseconds, -1 without.
+    Kept { user: String, ttl_ms: i64, fields: BTreeMap<String, String> },
     /// It could not be read, for this reason.
     Unreadable { room: String, reason: String },
 }

@@ -212,7 +212,12 @@ impl Story {
                     PresenceSeen { at: entry.at, user: user.clone(), sockets: sockets.clone() };
                 self.presence.push(seen);
             }
-            What::Broken { .. } | What::Mended { .. } | What::Died { .. } | What::Step { .. } => {}
+            What::Broken { .. }
+            | What::Mended { .. }
+            | What::Died { .. }
+            | What::Rows { .. }
+            | What::Kept { .. }
+            | What::Step { .. } => {}
         }
     }
 

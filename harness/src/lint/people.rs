@@ -1,7 +1,7 @@
 //! Actors, devices, rooms: who exists.
 
 use super::Linter;
-use crate::scenario::{Place, Who};
+use crate::scenario::{Actor, Client, DEVICES_MAX, Device, Place, Spanned, Who};
 
 impl Linter<'_> {
     pub(super) fn people(&mut self) {
@@ -17,6 +17,8 @@ impl Linter<'_> {
             for (device, described) in &devices.value {
                 self.name("a device", device, described.into());
                 self.gateway(&described.value.gateway, described.into());
+                self.kind(described);
+                self.clashes(device, described, &devices.value);
             }
         }
         for (room, members) in &scenario.rooms {
@@ -29,6 +31,30 @@ impl Linter<'_> {
                     self.report(problem);
                 }
             }
+        }
+    }
+
+    fn kind(&mut self, device: &Spanned<Device>) {
+        if !device.value.pongs && device.value.client != Client::Raw {
+            let problem = self.problem(device, "only our own client can leave pings unanswered");
+            self.report(problem.with_help("write `client: raw`"));
+        }
+        let count = device.value.count;
+        if !(1..=DEVICES_MAX).contains(&count) {
+            let text = format!("`count` is 1 to {DEVICES_MAX}, not {count}");
+            self.report(self.problem(device, text));
+        }
+    }
+
+    /// `seat` with `count: 3` and a `seat2` beside it.
+    fn clashes(&mut self, name: &str, device: &Spanned<Device>, others: &Actor) {
+        let is_one_of = |(other, it): (&String, &Spanned<Device>)| {
+            let base = other.trim_end_matches(|c: char| c.is_ascii_digit());
+            it.value.count > 1 && (1..=it.value.count).any(|n| format!("{base}{n}") == name)
+        };
+        if device.value.count == 1 && others.iter().any(is_one_of) {
+            let text = format!("`{name}` is the name of one of several devices alike, too");
+            self.report(self.problem(device, text).with_help("give it another name"));
         }
     }
 

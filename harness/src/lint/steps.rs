@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{Linter, people::numbered};
 use crate::scenario::{
-    AckWanted, Backends, Connect, CrashHow, Deliver, Expect, Join, Never, Parallel, Place, Repeat,
-    Request, Send, Spanned, Step, Stop, Token, Wait,
+    AckWanted, Backends, Connect, CrashHow, Deliver, EndHow, Expect, Join, Never, Parallel, Place,
+    Repeat, Request, Send, Spanned, Step, Stop, Token, Wait,
 };
 
 /// Most messages that one step may send, and rounds that it may repeat.
@@ -60,7 +60,8 @@ impl Linter<'_> {
                     self.known.stopped.insert(what.value.clone());
                 }
             }
-            Step::RollingRestart(Stop { what, .. }) => {
+            Step::RollingRestart(Stop { what, how }) => {
+                self.must_end(*how, what);
                 let known = ["gateways".to_owned(), "workers".to_owned()];
                 self.is_one_of("group of processes", &what.value, &known, what.into());
             }
@@ -69,7 +70,11 @@ impl Linter<'_> {
                     self.report(self.problem(what, format!("`{}` runs already", what.value)));
                 }
             }
-            Step::Restart(Stop { what, .. }) | Step::Freeze(what) | Step::Thaw(what) => {
+            Step::Restart(Stop { what, how }) => {
+                self.must_end(*how, what);
+                self.process(what);
+            }
+            Step::Freeze(what) | Step::Thaw(what) => {
                 self.process(what);
             }
             Step::Parallel(parallel) => self.parallel(step, parallel),
@@ -80,6 +85,14 @@ impl Linter<'_> {
                     self.report(self.problem(&shared.file, text));
                 }
             }
+        }
+    }
+
+    /// What only froze cannot be started again.
+    fn must_end(&mut self, how: EndHow, what: &Spanned<String>) {
+        if how == EndHow::Freeze {
+            let problem = self.problem(what, "what freezes has not ended, so nothing can start");
+            self.report(problem.with_help("write `freeze`, and `thaw` later"));
         }
     }
 
@@ -201,8 +214,17 @@ impl Linter<'_> {
     }
 
     fn deliver(&mut self, step: &Spanned<Step>, deliver: &Deliver) {
-        let Deliver { message, to, within, times } = deliver;
-        self.message(message);
+        let Deliver { message, messages, to, within, times } = deliver;
+        match (message, messages) {
+            (None, None) => self.report(self.problem(step, "`message` is missing here")),
+            (Some(_), Some(several)) => {
+                self.report(self.problem(several, "write one of `message` and `messages`"));
+            }
+            _ => {}
+        }
+        for name in deliver.names() {
+            self.message(name);
+        }
         self.times([within]);
         if let Some(times) = times
             && times.value == 0
@@ -212,16 +234,18 @@ impl Linter<'_> {
                 problem.with_help("write `- never: { message: ..., to: ..., for: 500ms }`"),
             );
         }
-        let room = self.known.messages.get(&message.value).cloned().flatten();
+        let room_of = |name: &str| self.known.messages.get(name).cloned().flatten();
+        let rooms: Vec<(String, String)> = deliver
+            .names()
+            .filter_map(|name| Some((name.value.clone(), room_of(&name.value)?)))
+            .collect();
         for (device, place) in self.devices(to, step) {
-            let Some(room) = &room else { continue };
-            let is_inside =
-                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room));
-            if !is_inside {
-                let text = format!(
-                    "`{device}` is not in `{room}` by then: it can never hear `{}`",
-                    message.value
-                );
+            let is_inside = |room: &str| {
+                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room))
+            };
+            if let Some((name, room)) = rooms.iter().find(|(_, room)| !is_inside(room)) {
+                let text =
+                    format!("`{device}` is not in `{room}` by then: it can never hear `{name}`");
                 let help =
                     format!("put `- join: {{ who: {device}, room: {room} }}` before the send");
                 self.report(self.problem(place, text).with_help(help));
@@ -272,6 +296,13 @@ impl Linter<'_> {
                 let problem = self.problem(step, "nothing is expected of the presence");
                 self.report(problem.with_help("write `online: true` or `sockets: 2`"));
             }
+        }
+        if let (Some(value), None) = (&expect.value, &expect.field) {
+            let problem = self.problem(value, "`value` is that of a field of a hash");
+            self.report(problem.with_help("write `field: \"${alice.phone.socket}\"` beside it"));
+        }
+        if let (Some(field), None) = (&expect.field, redis) {
+            self.report(self.problem(field, "`field` is one of a hash in Redis: write `redis:`"));
         }
         if let (Some(is_online), Some(sockets)) = (expect.online, expect.sockets)
             && is_online != (sockets > 0)

@@ -95,6 +95,8 @@ fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<Stri
             | What::Called { .. }
             | What::Step { .. }
             | What::Presence { .. }
+            | What::Rows { .. }
+            | What::Kept { .. }
             | What::Unreadable { .. }
             | What::Stored { .. } => continue,
         };

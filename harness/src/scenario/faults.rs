@@ -74,4 +74,6 @@ pub enum EndHow {
     /// SIGTERM: it drains.
     #[default]
     Term,
+    /// SIGSTOP, as with `freeze`: it is there and does nothing. `stop` only.
+    Freeze,
 }

@@ -28,7 +28,7 @@ use rules::{InvariantName, RuleName};
 pub use ack::AckWanted;
 pub use faults::{Crash, CrashHow, EndHow, Network, NetworkState, Stop};
 pub use parse::parse;
-pub use people::{Actor, Client, Device, Transport, Who};
+pub use people::{Actor, Client, DEVICES_MAX, Device, Transport, Who};
 pub use problem::{Place, Problem, closest};
 pub use rules::{INVARIANTS, RULES};
 pub use schema::{schema, values, verbs};
@@ -82,7 +82,10 @@ impl Scenario {
     pub fn use_client(&mut self, client: Client) {
         for devices in self.actors.values_mut() {
             for device in devices.value.values_mut() {
-                device.value.client = client;
+                // Nobody else can leave pings unanswered.
+                if device.value.pongs {
+                    device.value.client = client;
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_saphyr::Error;
 
-use super::{Place, Problem, Scenario, words::in_plain_words};
+use super::{Place, Problem, Scenario, people::spread, words::in_plain_words};
 
 /// Longest file that is read, in bytes.
 const FILE_BYTES_MAX: usize = 1_000_000;
@@ -17,7 +17,12 @@ pub fn parse(file: &str, source: &str) -> Result<Scenario, Problem> {
         let problem = Problem::new(file, source, Place::default(), "the file is empty");
         return Err(problem.with_help("`harness new` writes a scenario to begin with"));
     }
-    serde_saphyr::from_str(source).map_err(|error| in_our_words(file, source, &error))
+    let mut scenario: Scenario =
+        serde_saphyr::from_str(source).map_err(|error| in_our_words(file, source, &error))?;
+    for devices in scenario.actors.values_mut() {
+        spread(&mut devices.value);
+    }
+    Ok(scenario)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "dozens of kinds, which say it well themselves")]

@@ -16,6 +16,9 @@ use super::Spanned;
 /// The devices of one person, by name.
 pub type Actor = BTreeMap<String, Spanned<Device>>;
 
+/// Most devices alike: each takes half a dozen open files.
+pub const DEVICES_MAX: usize = 2_000;
+
 /// What a gateway's name looks like.
 const GATEWAY: &str = "^gw[1-9][0-9]*$";
 
@@ -26,6 +29,10 @@ pub struct Device {
     pub gateway: String,
     pub client: Client,
     pub transport: Transport,
+    /// `false`: it leaves pings unanswered.
+    pub pongs: bool,
+    /// So many alike; each is a device of its own once the file is read.
+    pub count: usize,
 }
 
 /// What speaks for a device.
@@ -69,6 +76,20 @@ struct FullDevice {
     /// How it talks; `websocket` without.
     #[serde(default)]
     transport: Transport,
+    /// `false`: it leaves pings unanswered, so that the gateway must take it for dead; needs `client: raw`.
+    #[serde(default = "yes")]
+    pongs: bool,
+    /// So many devices alike: `phone` with `count: 500` is `phone1` to `phone500`. The actor's name stands for all of them.
+    #[serde(default = "one")]
+    count: usize,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> usize {
+    1
 }
 
 impl<'de> Deserialize<'de> for Device {
@@ -84,13 +105,14 @@ impl<'de> Deserialize<'de> for Device {
 
             fn visit_str<E>(self, gateway: &str) -> Result<Device, E> {
                 let (client, transport) = (Client::default(), Transport::default());
-                Ok(Device { gateway: gateway.to_owned(), client, transport })
+                let gateway = gateway.to_owned();
+                Ok(Device { gateway, client, transport, pongs: true, count: 1 })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Device, A::Error> {
                 let full = FullDevice::deserialize(MapAccessDeserializer::new(map))?;
-                let FullDevice { gateway, client, transport } = full;
-                Ok(Device { gateway, client, transport })
+                let FullDevice { gateway, client, transport, pongs, count } = full;
+                Ok(Device { gateway, client, transport, pongs, count })
             }
         }
         deserializer.deserialize_any(Either)
@@ -110,6 +132,22 @@ impl JsonSchema for Device {
                 generator.subschema_for::<FullDevice>(),
             ],
         })
+    }
+}
+
+/// Makes `phone1`, `phone2`, ... of a `phone` that is there many times; those whose names are taken stay away, and `lint`
+/// finds the two.
+pub(super) fn spread(devices: &mut Actor) {
+    let many: Vec<String> = devices
+        .iter()
+        .filter(|(_, device)| (2..=DEVICES_MAX).contains(&device.value.count))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in many {
+        let Some(device) = devices.remove(&name) else { continue };
+        for n in 1..=device.value.count {
+            devices.entry(format!("{name}{n}")).or_insert_with(|| device.clone());
+        }
     }
 }
 

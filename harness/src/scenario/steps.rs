@@ -284,6 +284,10 @@ pub struct Expect {
     pub exists: Option<bool>,
     /// With `redis`: how many fields the hash has.
     pub fields: Option<usize>,
+    /// With `redis`: a field that the hash has; `${alice.phone.socket}` stands for a socket.
+    pub field: Option<Spanned<String>>,
+    /// With `field`: what its value has, as JSON.
+    pub value: Option<Spanned<Value>>,
     /// With `redis`: how long the key still lives.
     pub ttl: Option<Spanned<Time>>,
     /// A room whose history is read over HTTP.
@@ -308,13 +312,22 @@ pub struct Expect {
 #[serde(deny_unknown_fields)]
 pub struct Deliver {
     /// The message, by the name that `as` gave it.
-    pub message: Spanned<String>,
+    pub message: Option<Spanned<String>>,
+    /// Instead of one: several, which each device hears in this order.
+    pub messages: Option<Spanned<Vec<Spanned<String>>>>,
     /// Which devices hear it.
     pub to: Spanned<Who>,
     /// How often; once without.
     pub times: Option<Spanned<usize>>,
     /// How long it may take.
     pub within: Option<Spanned<Time>>,
+}
+
+impl Deliver {
+    /// The messages, by name.
+    pub fn names(&self) -> impl Iterator<Item = &Spanned<String>> {
+        self.message.iter().chain(self.messages.iter().flat_map(|names| &names.value))
+    }
 }
 
 /// A message does not reach devices.

@@ -59,6 +59,8 @@ fn packet_of(what: &What) -> Option<(ConnectionId, &str, bool)> {
         | What::Broken { .. }
         | What::Mended { .. }
         | What::Died { .. }
+        | What::Rows { .. }
+        | What::Kept { .. }
         | What::Unreadable { .. }
         | What::Stored { .. } => None,
     }

@@ -179,6 +179,8 @@ fn faults(entries: &[Entry]) -> Vec<Fault> {
                 | What::Broken { .. }
                 | What::Mended { .. }
                 | What::Died { .. }
+                | What::Rows { .. }
+                | What::Kept { .. }
                 | What::Unreadable { .. }
                 | What::Stored { .. } => {}
             }

@@ -1,0 +1,208 @@
+//! Steps about who hears a message: `deliver` and `never`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    expect::LATE_LIMIT,
+    observe,
+    steps::{Running, StepResult, wrong},
+    talk::about,
+    world::Named,
+};
+use crate::{
+    history::{Delivery, Story, shown},
+    scenario::{Deliver, Never},
+    verdict::{Failure, Margin},
+};
+
+/// How long a delivery may take where the step does not say: it is never there at once.
+const DELIVER_LIMIT: Duration = Duration::from_secs(5);
+
+impl Running<'_> {
+    pub(super) async fn deliver(&self, deliver: &Deliver) -> StepResult {
+        self.judge();
+        let limit = deliver.within.as_ref().map_or(DELIVER_LIMIT, |it| self.world.length(it));
+        let times = deliver.times.as_ref().map_or(1, |times| times.value);
+        let named = self.all_named(deliver)?;
+        let devices = self.world.who(&deliver.to.value);
+        let began = Instant::now();
+        let all_heard = |story: &Story| {
+            let is_short = devices.iter().any(|device| {
+                named.iter().any(|message| times_heard(story, device, message) < times)
+            });
+            (!is_short).then_some(())
+        };
+        let recorder = &self.world.recorder;
+        let in_time = recorder.until(began + limit, all_heard).await;
+        let used = began.elapsed();
+        if in_time.is_none() {
+            let mut failure = self.not_delivered(deliver, &named, times, limit);
+            let late = recorder.until(began + limit + LATE_LIMIT, all_heard).await;
+            failure.late = late.map(|()| began.elapsed().saturating_sub(limit));
+            return Err(failure);
+        }
+        let what = in_words(deliver);
+        let too_often = recorder.look(|story| {
+            devices.iter().find_map(|device| {
+                let times_of = |message| times_heard(story, device, message);
+                named.iter().map(times_of).find(|heard| *heard > times).map(|n| (device.clone(), n))
+            })
+        });
+        if let Some((device, count)) = too_often {
+            let expected = format!("{device} hears {what} {times} times");
+            return Err(about(wrong(expected, format!("{count} times")), &device));
+        }
+        if deliver.messages.is_some() {
+            self.in_order(&named, &devices)?;
+        }
+        Ok(deliver.within.as_ref().map(|_| Margin { used, limit }))
+    }
+
+    /// Whether each device heard each message first in the order in which they are named.
+    fn in_order(&self, wanted: &[Named], devices: &[String]) -> Result<(), Failure> {
+        let history = self.world.recorder.history();
+        for device in devices {
+            let mut seen: Vec<(Duration, &str)> = self.world.recorder.look(|story| {
+                let firsts = wanted.iter().filter_map(|message| {
+                    let first = heard(story, device, message).next()?;
+                    Some((first.at, message.client_msg_id.as_str()))
+                });
+                firsts.collect()
+            });
+            seen.sort_by_key(|(at, _)| *at);
+            let seen: Vec<String> = seen.iter().map(|(_, id)| history.name(id)).collect();
+            let wanted: Vec<String> =
+                wanted.iter().map(|message| history.name(&message.client_msg_id)).collect();
+            if seen != wanted {
+                let expected = format!("{device} hears {} in this order", wanted.join(", "));
+                return Err(about(wrong(expected, seen.join(", ")), device));
+            }
+        }
+        Ok(())
+    }
+
+    fn all_named(&self, deliver: &Deliver) -> Result<Vec<Named>, Failure> {
+        let mut named = Vec::new();
+        for name in deliver.names() {
+            named.extend(self.messages_named(&name.value)?);
+        }
+        Ok(named)
+    }
+
+    fn not_delivered(
+        &self,
+        deliver: &Deliver,
+        named: &[Named],
+        times: usize,
+        limit: Duration,
+    ) -> Failure {
+        let devices = self.world.who(&deliver.to.value);
+        let (missing, seen) = self.world.recorder.look(|story| {
+            let mut missing = Vec::new();
+            let mut seen = Vec::new();
+            for device in &devices {
+                let times_of = |message| times_heard(story, device, message);
+                let count = named.iter().filter(|it| times_of(it) >= times).count();
+                if count == named.len() {
+                    continue;
+                }
+                missing.push(device.clone());
+                seen.push(match named {
+                    [message] => {
+                        let heard = times_of(message);
+                        format!("{device} heard it {heard} of {times} times")
+                    }
+                    _ => format!("{device} heard {count} of {}", named.len()),
+                });
+            }
+            (missing, seen)
+        });
+        let expected =
+            format!("{} reaches {} within {}", in_words(deliver), devices.join(", "), shown(limit));
+        let mut failure = wrong(expected, seen.join("; "));
+        failure.limit = Some(limit);
+        let messages = deliver.names().map(|name| &name.value);
+        missing.iter().chain(messages).fold(failure, |failure, name| about(failure, name))
+    }
+
+    pub(super) async fn never(&self, never: &Never) -> StepResult {
+        self.judge();
+        let limit = self.world.length(&never.lasting);
+        let named = self.messages_named(&never.message.value)?;
+        let devices = self.world.who(&never.to.value);
+        let message = &never.message.value;
+        let anybody = |story: &Story| {
+            devices
+                .iter()
+                .find(|device| named.iter().any(|it| times_heard(story, device, it) > 0))
+                .cloned()
+        };
+        let deadline = Instant::now() + limit;
+        if let Some(device) = self.world.recorder.until(deadline, anybody).await {
+            let expected = format!("{device} never hears `{message}`");
+            return Err(about(about(wrong(expected, "it did"), &device), message));
+        }
+        if !self.is_settled(&named) && !self.is_stored(&named).await {
+            self.is_vacuous(format!(
+                "nobody heard `{message}`, it was not refused, and it is not stored yet: that {} did not hear it says nothing",
+                devices.join(", ")
+            ));
+        }
+        Ok(None)
+    }
+
+    /// Whether somebody has heard one of them, or it was refused, or it has to wait for what is broken.
+    fn is_settled(&self, named: &[Named]) -> bool {
+        let is_broken = self.world.all_broken().iter().any(|what| !what.contains('.'));
+        let is_final =
+            |ack: &Value| ack["status"] == "FAILED" || is_broken && ack["status"] == "ACCEPTED";
+        self.world.recorder.look(|story| {
+            let was_heard =
+                named.iter().any(|it| story.deliveries_of(&it.client_msg_id).next().is_some());
+            let was_answered = story.sent.iter().any(|sent| {
+                sent.acks.iter().any(|(_, ack)| is_final(ack))
+                    && sent
+                        .id("clientMsgId")
+                        .is_some_and(|id| named.iter().any(|known| known.client_msg_id == id))
+            });
+            was_heard || was_answered
+        })
+    }
+
+    /// Whether all of them are in the history: who is in the room must have heard them by now, or will at once.
+    async fn is_stored(&self, messages: &[Named]) -> bool {
+        for message in messages {
+            let ids = observe::history_ids(self.world, &message.room).await.unwrap_or_default();
+            if !ids.contains(&message.client_msg_id) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// What is to be delivered, by name.
+fn in_words(deliver: &Deliver) -> String {
+    let names: Vec<String> = deliver.names().map(|name| format!("`{}`", name.value)).collect();
+    names.join(", ")
+}
+
+/// Every time that a device heard a message, over all its connections.
+fn heard<'s>(
+    story: &'s Story,
+    device: &'s str,
+    message: &'s Named,
+) -> impl Iterator<Item = &'s Delivery> {
+    story.deliveries_of(&message.client_msg_id).filter(move |heard| {
+        story.device(heard.connection) == device
+            && heard.id("roomId") == message.room
+            && heard.id("senderId") == message.sender
+    })
+}
+
+fn times_heard(story: &Story, device: &str, message: &Named) -> usize {
+    heard(story, device, message).count()
+}
