@@ -31,6 +31,9 @@ pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
     linter.problems
 }
 
+/// Most mistakes that are told of one place.
+const PROBLEMS_OF_A_PLACE_MAX: usize = 3;
+
 struct Linter<'a> {
     file: &'a str,
     source: &'a str,
@@ -57,7 +60,11 @@ impl Linter<'_> {
     }
 
     fn report(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        // Hundreds of devices alike make the same mistake at once.
+        let here = self.problems.iter().filter(|it| it.place == problem.place).count();
+        if here < PROBLEMS_OF_A_PLACE_MAX {
+            self.problems.push(problem);
+        }
     }
 
     fn head(&mut self) {
