@@ -7,10 +7,13 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use insta::{assert_snapshot, with_settings};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A folder of its own, which the program works in.
@@ -243,4 +246,44 @@ fn snapshots_wait_for_a_review() {
         &GOOD.replace("times: 1, within: 2s", "times: 2, within: 99ms"),
     );
     assert!(failing.run(&run).starts_with("exit code 1\n"));
+}
+
+/// The processes that a process has started.
+fn children(pid: u32) -> Vec<String> {
+    // Gone, so it has none.
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let lists =
+        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn a_run_that_is_broken_off_leaves_nothing_behind() {
+    let gateway = gateway();
+    let long =
+        GOOD.replace("within: 2s }", "within: 2s }\n  - never: { message: hi, to: bob, for: 60s }");
+    let long = long
+        .replace("- deliver: { message: hi, to: everyone", "- deliver: { message: hi, to: alice");
+    let scratch = Scratch::new().with("fixtures/greeting.yaml", &long);
+    let run = ["run", "--embedded", "--gateway", gateway.to_str().unwrap()];
+    let child = scratch.command(&run).stdout(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let gateways = loop {
+        let children = children(child.id());
+        if !children.is_empty() {
+            break children;
+        }
+        assert!(Instant::now() < deadline, "no gateway was started");
+        sleep(Duration::from_millis(20));
+    };
+    // By now it is in the middle of the scenario, or nearly there: either way nothing may stay.
+    sleep(Duration::from_millis(500));
+    let pid = Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    for gateway in gateways {
+        let command = fs::read_to_string(format!("/proc/{gateway}/cmdline")).unwrap_or_default();
+        assert!(command.is_empty(), "`{command}` still runs");
+    }
 }
