@@ -1,7 +1,9 @@
 //! A made-up run that is right has no finding; the same run with one planted fault has one, of the right invariant.
 
 mod faults;
+mod order;
 mod replies;
+mod told;
 
 use std::time::Duration;
 
