@@ -3,6 +3,7 @@
 mod acks;
 mod connections;
 mod delivery;
+mod faults;
 mod frames;
 mod order;
 mod presence;
@@ -39,7 +40,7 @@ pub fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Findi
     frames::frames(&story, &mut findings);
     words::as_sent(history, &story, &mut findings);
     replies::replies(history, &mut findings);
-    connections::stays_connected(history, &mut findings);
+    connections::stays_connected(history, times, &mut findings);
     presence::presence(history, &story, times, &mut findings);
     findings.retain(|finding| !without.contains(&finding.invariant));
     findings.sort_by_key(|finding| finding.at);

@@ -1,5 +1,6 @@
 //! A made-up run that is right has no finding; the same run with one planted fault has one, of the right invariant.
 
+mod connections;
 mod faults;
 mod order;
 mod replies;

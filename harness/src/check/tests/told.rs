@@ -89,6 +89,20 @@ impl Told {
         self.push(at, What::Stored { room: room(), messages });
     }
 
+    pub(super) fn closes(&mut self, at: u64, connection: u32, by_gateway: bool) {
+        self.push(at, What::Closed { connection: ConnectionId(connection), by_gateway });
+    }
+
+    pub(super) fn breaks(&mut self, at: u64, what: &str) {
+        let text = format!("{what} broke");
+        self.push(at, What::Broken { what: what.to_owned(), text });
+    }
+
+    pub(super) fn mends(&mut self, at: u64, what: &str) {
+        let text = format!("{what} works");
+        self.push(at, What::Mended { what: what.to_owned(), text });
+    }
+
     /// The findings, as `invariant: text`.
     pub(super) fn findings(&self) -> Vec<String> {
         self.findings_within(TIMES)
