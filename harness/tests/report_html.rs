@@ -51,7 +51,11 @@ fn failed() -> Run {
     };
     let payload = serde_json::json!(["sendMessage", {"clientMsgId": ID, "content": HOSTILE}]);
     let heard = serde_json::json!(["newMessage", {"clientMsgId": ID, "content": HOSTILE}]);
-    let looked = What::Presence { user: "bob".to_owned(), sockets: ["sB".to_owned()].into() };
+    let looked = What::Presence {
+        user: "bob".to_owned(),
+        began: Duration::ZERO,
+        sockets: ["sB".to_owned()].into(),
+    };
     let cut = What::Broken {
         what: "bob.phone".to_owned(),
         text: "bob.phone's network was cut".to_owned(),

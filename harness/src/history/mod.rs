@@ -55,8 +55,13 @@ pub enum What {
     },
     /// A step of the scenario began, on this line of its file.
     Step { line: u64, text: String },
-    /// What was seen of a user's presence: the ids of the sockets.
-    Presence { user: String, sockets: BTreeSet<String> },
+    /// What was seen of a user's presence, by a look that began then: the ids of the sockets.
+    Presence {
+        user: String,
+        #[serde(serialize_with = "in_seconds")]
+        began: Duration,
+        sockets: BTreeSet<String>,
+    },
     /// A process or a network was broken on purpose: `gw1`, `kafka`, `alice.phone`.
     Broken { what: String, text: String },
     /// It works again.

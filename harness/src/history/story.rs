@@ -123,6 +123,8 @@ impl Connection {
 /// What was seen of a user's presence; it stays so until it is seen again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresenceSeen {
+    /// The look began: it shows what was so at some moment since then.
+    pub began: Duration,
     pub at: Duration,
     pub user: String,
     /// Ids of sockets.
@@ -193,10 +195,9 @@ impl Story {
             What::Stored { room, messages } => {
                 self.stored.insert(room.to_lowercase(), messages.clone());
             }
-            What::Presence { user, sockets } => {
-                let seen =
-                    PresenceSeen { at: entry.at, user: user.clone(), sockets: sockets.clone() };
-                self.presence.push(seen);
+            What::Presence { user, began, sockets } => {
+                let (user, sockets) = (user.clone(), sockets.clone());
+                self.presence.push(PresenceSeen { began: *began, at: entry.at, user, sockets });
             }
             What::Broken { .. } | What::Mended { .. } | What::Step { .. } => {}
         }

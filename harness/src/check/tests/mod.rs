@@ -3,6 +3,7 @@
 mod connections;
 mod faults;
 mod order;
+mod presence;
 mod replies;
 mod told;
 
