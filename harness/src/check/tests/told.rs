@@ -66,6 +66,11 @@ impl Told {
         self.asks(at, connection, &event, &json!({"success": true}));
     }
 
+    pub(super) fn leaves(&mut self, at: u64, connection: u32) {
+        let event = json!(["leaveRoom", {"roomId": room()}]);
+        self.asks(at, connection, &event, &json!({"success": true}));
+    }
+
     /// Message `n`, which is answered `ACCEPTED` or with an error.
     pub(super) fn sends(&mut self, at: u64, connection: u32, n: u128, error: Option<&str>) {
         let ack = match error {
