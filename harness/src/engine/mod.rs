@@ -78,7 +78,8 @@ pub async fn run(
     let vacuous = running.vacuous();
     (run.steps, run.failures) = running.into_reports();
     let without: Vec<&str> = scenario.without.iter().map(|name| name.value.as_str()).collect();
-    run.findings = check(&run.history, &without, world.times);
+    let are_ours = world.site.deployment.is_some();
+    run.findings = check(&run.history, &without, world.times, are_ours);
     run.verdict = match outcome {
         Ok(Err(error)) => Verdict::Broken(error.to_string()),
         Err(_) => Verdict::Broken(format!("it took longer than {} s", RUN_LIMIT.as_secs())),

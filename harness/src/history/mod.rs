@@ -13,6 +13,7 @@ use std::{
 use serde::{Serialize, Serializer};
 
 pub use recorder::Recorder;
+pub(crate) use story::id_and_json;
 pub use story::{Connection, Delivery, Inside, PresenceSeen, Sent, Story};
 
 /// One connection of one device: a device that reconnects has another one.
@@ -34,7 +35,14 @@ pub struct Entry {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
     /// A transport is open; nothing was said yet.
-    Opened { connection: ConnectionId, device: String, user: String, gateway: String },
+    Opened {
+        connection: ConnectionId,
+        device: String,
+        user: String,
+        gateway: String,
+        /// By long-polling; it may be upgraded later.
+        is_polling: bool,
+    },
     /// A device sent an Engine.IO packet.
     Sent { connection: ConnectionId, packet: String },
     /// A device received one.

@@ -95,6 +95,8 @@ pub struct Connection {
     pub device: String,
     pub user: String,
     pub gateway: String,
+    /// It began by long-polling.
+    pub is_polling: bool,
     pub opened: Duration,
     /// The socket's id, once the server has answered CONNECT.
     pub socket: Option<String>,
@@ -162,11 +164,12 @@ impl Story {
     pub fn go_on(&mut self, entry: &Entry) {
         self.end = entry.at;
         match &entry.what {
-            What::Opened { connection, device, user, gateway } => {
+            What::Opened { connection, device, user, gateway, is_polling } => {
                 let opened = Connection {
                     device: device.clone(),
                     user: user.clone(),
                     gateway: gateway.clone(),
+                    is_polling: *is_polling,
                     opened: entry.at,
                     socket: None,
                     welcomed: None,
@@ -358,7 +361,7 @@ impl Story {
 }
 
 /// `7["a",1]`: the ack's id, if there is one, and the JSON after it.
-fn id_and_json(text: &str) -> Option<(Option<u64>, Value)> {
+pub(crate) fn id_and_json(text: &str) -> Option<(Option<u64>, Value)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let id = if digits == 0 { None } else { Some(text[..digits].parse().ok()?) };
     Some((id, serde_json::from_str(&text[digits..]).ok()?))

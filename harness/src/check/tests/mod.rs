@@ -3,6 +3,7 @@
 mod connections;
 mod delivery;
 mod faults;
+mod frames;
 mod order;
 mod presence;
 mod replies;
@@ -14,7 +15,7 @@ use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::check;
+use super::Finding;
 use crate::{
     history::{ConnectionId, Entry, History, What},
     scenario::TimeNames,
@@ -28,6 +29,14 @@ const TIMES: TimeNames = TimeNames {
     ping: Duration::from_mins(1),
     lease: Duration::from_mins(1),
 };
+
+/// What a gateway says first, which has these times.
+const OPEN: &str =
+    r#"0{"sid":"x","upgrades":[],"pingInterval":40000,"pingTimeout":20000,"maxPayload":1000}"#;
+
+fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Finding> {
+    super::check(history, without, times, times == TIMES)
+}
 
 const DEVICES: [(&str, u128); 3] = [("alice.phone", 1), ("alice.laptop", 1), ("bob.phone", 2)];
 
@@ -85,8 +94,8 @@ impl Run {
         for (n, (device, user)) in DEVICES.iter().enumerate() {
             let (connection, gateway) = (id(n), "gw1".to_owned());
             let (device, user) = ((*device).to_owned(), uuid(2, *user));
-            run.push(What::Opened { connection, device, user, gateway });
-            run.received(n, r#"0{"sid":"x"}"#.to_owned());
+            run.push(What::Opened { connection, device, user, gateway, is_polling: false });
+            run.received(n, OPEN.to_owned());
             run.received(n, format!(r#"40{{"sid":"{n}"}}"#));
         }
         for act in acts {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{TIMES, check, room, uuid};
+use super::{OPEN, TIMES, check, room, uuid};
 use crate::{
     history::{ConnectionId, History, What},
     scenario::TimeNames,
@@ -39,9 +39,15 @@ impl Told {
     /// Its socket is called like the connection.
     pub(super) fn connects(&mut self, at: u64, connection: u32, device: &str, user: u128) {
         let (device, user, gateway) = (device.to_owned(), uuid(2, user), "gw1".to_owned());
-        let opened = What::Opened { connection: ConnectionId(connection), device, user, gateway };
+        let opened = What::Opened {
+            connection: ConnectionId(connection),
+            device,
+            user,
+            gateway,
+            is_polling: false,
+        };
         self.push(at, opened);
-        self.hears(at, connection, r#"0{"sid":"x"}"#);
+        self.hears(at, connection, OPEN);
         self.hears(at, connection, &format!(r#"40{{"sid":"socket {connection}"}}"#));
     }
 

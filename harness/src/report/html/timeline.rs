@@ -243,6 +243,7 @@ mod tests {
             device: "alice.phone".to_owned(),
             user: "u".to_owned(),
             gateway: "gw1".to_owned(),
+            is_polling: false,
         }
     }
 
