@@ -27,7 +27,10 @@ pub(super) fn frames(
     ping: Option<Duration>,
     findings: &mut Vec<Finding>,
 ) {
-    let mut report = |at, text| findings.push(Finding { invariant: "frames", at, text });
+    let mut report = |at, text: String| {
+        let text = history.with_names(&text);
+        findings.push(Finding { invariant: "frames", at, text });
+    };
     for (at, connection, reason) in &story.malformed {
         report(*at, format!("{}: {reason}", story.device(*connection)));
     }
