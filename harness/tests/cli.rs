@@ -260,10 +260,7 @@ fn children(pid: u32) -> Vec<String> {
 #[test]
 fn a_run_that_is_broken_off_leaves_nothing_behind() {
     let gateway = gateway();
-    let long =
-        GOOD.replace("within: 2s }", "within: 2s }\n  - never: { message: hi, to: bob, for: 60s }");
-    let long = long
-        .replace("- deliver: { message: hi, to: everyone", "- deliver: { message: hi, to: alice");
+    let long = format!("{GOOD}  - expect: {{ presence: alice, online: true, for: 60s }}\n");
     let scratch = Scratch::new().with("fixtures/greeting.yaml", &long);
     let run = ["run", "--embedded", "--gateway", gateway.to_str().unwrap()];
     let child = scratch.command(&run).stdout(Stdio::null()).spawn().unwrap();

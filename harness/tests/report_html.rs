@@ -47,11 +47,15 @@ fn failed() -> Run {
     let received = |connection, packet: String| What::Received { connection, packet };
     let opened = |connection, name: &str| {
         let (device, user) = (format!("{name}.phone"), name.to_owned());
-        What::Opened { connection, device, user, gateway: "gw1".to_owned() }
+        What::Opened { connection, device, user, gateway: "gw1".to_owned(), is_polling: false }
     };
     let payload = serde_json::json!(["sendMessage", {"clientMsgId": ID, "content": HOSTILE}]);
     let heard = serde_json::json!(["newMessage", {"clientMsgId": ID, "content": HOSTILE}]);
-    let looked = What::Presence { user: "bob".to_owned(), sockets: ["sB".to_owned()].into() };
+    let looked = What::Presence {
+        user: "bob".to_owned(),
+        began: Duration::ZERO,
+        sockets: ["sB".to_owned()].into(),
+    };
     let cut = What::Broken {
         what: "bob.phone".to_owned(),
         text: "bob.phone's network was cut".to_owned(),
@@ -100,8 +104,10 @@ fn busy() -> Run {
     run.duration = millis(12_000);
     let connection = ConnectionId(1);
     let (device, user) = ("carol.phone".to_owned(), "carol".to_owned());
-    run.history
-        .push(millis(0), What::Opened { connection, device, user, gateway: "gw1".to_owned() });
+    run.history.push(
+        millis(0),
+        What::Opened { connection, device, user, gateway: "gw1".to_owned(), is_polling: false },
+    );
     for number in 0..12_000 {
         let packet = format!("42[\"newMessage\",{{\"content\":\"{number}\"}}]");
         run.history.push(millis(number), What::Received { connection, packet });

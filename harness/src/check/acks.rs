@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::{Uuid, Variant};
 
-use super::Finding;
-use crate::history::{History, Sent, Story, What, moment, shown};
+use super::{Finding, faults::Fault};
+use crate::history::{Connection, History, Sent, Story, moment, shown};
 
 /// How long an ack may take; and a bit for the machine.
 const ACK_LIMIT: Duration = Duration::from_secs(10);
@@ -34,11 +34,12 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
         let device = story.device(*connection);
         report(*at, format!("{device} got an ack with the id {id}, which it never asked for"));
     }
+    let faults = Fault::all(history);
     for sent in &story.sent {
         let device = story.device(sent.connection);
         let Some(is_right) = shape_of(sent) else {
             if let Some((at, ack)) = sent.acks.first() {
-                let event = &sent.event;
+                let (event, ack) = (&sent.event, history.with_names(&ack.to_string()));
                 report(
                     *at,
                     format!("`{event}` of {device} is unknown, and was acknowledged {ack}"),
@@ -50,34 +51,31 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
             Some(id) => format!("{} of {}", sent.event, history.name(&id)),
             None => sent.event.clone(),
         };
-        let is_open =
-            story.connections.get(&sent.connection).is_some_and(|known| known.closed.is_none());
+        let known = story.connections.get(&sent.connection);
         match &sent.acks[..] {
             // A device beats by itself until the very end.
             [] if is_beat(sent) && story.end < sent.at + SLACK => {}
-            [] if is_open && sent.ack_id.is_some() => {
+            [] if known.is_some_and(|it| it.closed.is_none()) && sent.ack_id.is_some() => {
+                let at = moment(sent.at);
                 report(
                     sent.at,
-                    format!(
-                        "{what} by {device}, sent at {}, was never acknowledged",
-                        moment(sent.at)
-                    ),
+                    format!("{what} by {device}, sent at {at}, was never acknowledged"),
                 );
             }
             [] => {}
             [(at, ack)] => {
-                if !is_right(ack) {
-                    report(
-                        *at,
-                        format!(
-                            "{what} by {device} was acknowledged {ack}, which is not in the contract"
-                        ),
-                    );
-                } else if let Some(why) = misjudged(sent, ack) {
+                let why = if is_right(ack) {
+                    misjudged(sent, ack)
+                } else {
+                    Some("which is not in the contract")
+                };
+                if let Some(why) = why {
+                    let ack = history.with_names(&ack.to_string());
                     report(*at, format!("{what} by {device} was acknowledged {ack}, {why}"));
                 }
                 let took = at.saturating_sub(sent.at);
-                if took > ACK_LIMIT + SLACK && !is_excused(history, device, *at) {
+                let is_excused = known.is_some_and(|it| holds_up(&faults, it, sent.at, *at));
+                if took > ACK_LIMIT + SLACK && !is_excused {
                     let took = shown(took);
                     report(*at, format!("{what} by {device} was acknowledged after {took}"));
                 }
@@ -97,10 +95,11 @@ fn is_beat(sent: &Sent) -> bool {
     sent.event == "heartbeat" && sent.payload == json!({})
 }
 
-/// Whether something that holds acks up was broken before: the device, or a gateway.
-fn is_excused(history: &History, device: &str, at: Duration) -> bool {
-    history.entries().iter().take_while(|entry| entry.at <= at).any(|entry| {
-        matches!(&entry.what, What::Broken { what, .. } if what == device || what.starts_with("gw"))
+/// Whether something that holds acks up was broken between an event and its ack: the device, or its gateway.
+fn holds_up(faults: &[Fault<'_>], known: &Connection, sent: Duration, acked: Duration) -> bool {
+    faults.iter().any(|fault| {
+        (fault.what == known.device || fault.what == known.gateway)
+            && fault.touches(sent, acked, Duration::ZERO)
     })
 }
 

@@ -1,20 +1,29 @@
 //! Connections last: once a device is served, only its own goodbye or a fault ends its connection.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use super::Finding;
-use crate::history::{ConnectionId, History, What, moment};
+use super::{Finding, faults::Fault};
+use crate::{
+    history::{ConnectionId, History, What, moment},
+    scenario::TimeNames,
+};
 
 /// A device that leaves a ping unanswered for so long may be taken for dead.
 const PONG: Duration = Duration::from_millis(100);
+
+/// How long a busy machine may take over anything.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// How long after a fault of Kafka a gateway may still close its sockets: it looks every ten seconds whether a topic was
+/// made anew, which takes it up to five, and spreads the closing over ten.
+const GAP: Duration = Duration::from_secs(30);
 
 /// One connection, as far as it has come.
 #[derive(Default)]
 struct Known {
     device: String,
+    gateway: String,
+    opened: Duration,
     /// Of Socket.IO.
     socket: Option<String>,
     /// Something was acknowledged, or its presence was seen, so its token was good.
@@ -25,13 +34,14 @@ struct Known {
     is_excused: bool,
 }
 
-pub(super) fn stays_connected(history: &History, findings: &mut Vec<Finding>) {
+pub(super) fn stays_connected(history: &History, times: TimeNames, findings: &mut Vec<Finding>) {
     let mut connections: BTreeMap<ConnectionId, Known> = BTreeMap::new();
-    let mut broken = BTreeSet::new();
+    let faults = Faults { all: Fault::all(history), times };
     for entry in history.entries() {
         match &entry.what {
-            What::Opened { connection, device, .. } => {
-                let known = Known { device: device.clone(), ..Known::default() };
+            What::Opened { connection, device, gateway, .. } => {
+                let (opened, gateway) = (entry.at, gateway.clone());
+                let known = Known { device: device.clone(), gateway, opened, ..Known::default() };
                 // A device that connects again has given its earlier connections up.
                 let earlier = connections.values_mut().filter(|it| it.device == *device);
                 earlier.for_each(|it| it.is_excused = true);
@@ -56,13 +66,13 @@ pub(super) fn stays_connected(history: &History, findings: &mut Vec<Finding>) {
                     known.socket = hello["sid"].as_str().map(str::to_owned);
                 }
                 if packet == "41" || packet == "1" {
-                    ended(known, &broken, entry.at, "was dismissed", findings);
+                    ended(known, &faults, entry.at, "was dismissed", findings);
                 }
             }
             What::Closed { connection, by_gateway } => {
                 if let Some(known) = connections.get_mut(connection) {
                     known.is_excused |= !by_gateway;
-                    ended(known, &broken, entry.at, "lost its connection", findings);
+                    ended(known, &faults, entry.at, "lost its connection", findings);
                 }
             }
             What::Presence { sockets, .. } => {
@@ -70,11 +80,10 @@ pub(super) fn stays_connected(history: &History, findings: &mut Vec<Finding>) {
                     known.is_served |= known.socket.as_ref().is_some_and(|id| sockets.contains(id));
                 }
             }
-            // A process that has failed may take connections with it, also a while later.
-            What::Broken { what, .. } => drop(broken.insert(what.clone())),
             What::GivenUp { .. }
             | What::Called { .. }
             | What::Step { .. }
+            | What::Broken { .. }
             | What::Mended { .. }
             | What::Died { .. }
             | What::Rows { .. }
@@ -87,19 +96,40 @@ pub(super) fn stays_connected(history: &History, findings: &mut Vec<Finding>) {
 
 fn ended(
     known: &mut Known,
-    broken: &BTreeSet<String>,
+    faults: &Faults<'_>,
     at: Duration,
     how: &str,
     findings: &mut Vec<Finding>,
 ) {
-    let is_broken = broken.iter().any(|what| !what.contains('.') || *what == known.device);
     // Its program was too busy to answer.
     let is_late = known.pinged.is_some_and(|pinged| pinged + PONG < at);
-    if known.is_served && !known.is_excused && !is_broken && !is_late {
+    if known.is_served && !known.is_excused && !is_late && !faults.excuse(known, at) {
         let text = format!("{} {how} at {}, for no reason", known.device, moment(at));
         findings.push(Finding { invariant: "stays-connected", at, text });
     }
     known.is_excused = true;
+}
+
+/// What may end connections.
+struct Faults<'h> {
+    all: Vec<Fault<'h>>,
+    times: TimeNames,
+}
+
+impl Faults<'_> {
+    /// Whether something that was broken may have ended this connection at this time: the device or its network, its
+    /// gateway, or Kafka. Without Redis, Postgres or a worker every connection stays.
+    fn excuse(&self, known: &Known, at: Duration) -> bool {
+        self.all.iter().any(|fault| {
+            if fault.what == "kafka" {
+                return fault.touches(at, at, GAP);
+            }
+            // Pings that were missed meanwhile may be held against who lived through it, and nobody else.
+            (fault.what == known.device || fault.what == known.gateway)
+                && !fault.was_over(known.opened)
+                && fault.touches(at, at, self.times.ping + SLACK)
+        })
+    }
 }
 
 /// Whether a packet of a device ends its connection: a goodbye, or what is no packet of the protocol.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Finding;
-use crate::history::{History, Inside, Sent, Story, moment};
+use crate::history::{Delivery, History, Inside, Sent, Story, moment};
 
 /// Sender, room and `clientMsgId`: what a message is known by before it has an id.
 type Key = (String, String, String);
@@ -136,14 +136,8 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
     old_messages(history, story, findings);
     for delivery in &story.deliveries {
         let room = delivery.id("roomId");
-        let is_asked = |sent: &&Sent| {
-            sent.connection == delivery.connection
-                && sent.event == "joinRoom"
-                && sent.at <= delivery.at
-                && sent.id("roomId").as_deref() == Some(room.as_str())
-        };
         // An ack may come after the first message.
-        let asked = story.sent.iter().rfind(is_asked);
+        let asked = joins(story, delivery).next_back();
         let has_left = story.inside.iter().any(|inside| {
             inside.connection == delivery.connection
                 && inside.room == room
@@ -151,8 +145,8 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
                 // Whoever has asked again since then is in again.
                 && inside.leaving.is_none_or(|leaving| asked.is_some_and(|asked| asked.at <= leaving))
         });
-        let was_refused =
-            asked.is_some_and(|asked| asked.acks.iter().any(|(_, ack)| ack["success"] == false));
+        // Who is in already stays in, whatever another join is answered.
+        let was_refused = asked.is_some_and(is_turned_down) && stay(story, delivery).is_none();
         if asked.is_none() || has_left || was_refused {
             let text = format!(
                 "{} is not in {} and heard {}",
@@ -165,6 +159,35 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
     }
 }
 
+/// Every `joinRoom` for the room of a delivery that its connection had sent by then.
+fn joins<'s>(
+    story: &'s Story,
+    delivery: &'s Delivery,
+) -> impl DoubleEndedIterator<Item = &'s Sent> {
+    let room = delivery.id("roomId");
+    story.sent.iter().filter(move |sent| {
+        sent.connection == delivery.connection
+            && sent.event == "joinRoom"
+            && sent.at <= delivery.at
+            && sent.id("roomId").as_deref() == Some(room.as_str())
+    })
+}
+
+fn is_turned_down(join: &Sent) -> bool {
+    join.acks.iter().any(|(_, ack)| ack["success"] == false)
+}
+
+/// The stay of a connection in a room that a delivery falls into.
+fn stay<'s>(story: &'s Story, delivery: &Delivery) -> Option<&'s Inside> {
+    let room = delivery.id("roomId");
+    story.inside.iter().rfind(|inside| {
+        inside.connection == delivery.connection
+            && inside.room == room
+            && inside.asked <= delivery.at
+            && inside.left.is_none_or(|left| delivery.at <= left)
+    })
+}
+
 /// Who joins hears what is said from then on, not what others on the same gateway have heard long before.
 fn old_messages(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     let mut first = BTreeMap::new();
@@ -172,21 +195,22 @@ fn old_messages(history: &History, story: &Story, findings: &mut Vec<Finding>) {
         let Some(known) = story.connections.get(&delivery.connection) else { continue };
         let key = (known.gateway.clone(), delivery.id("messageId"));
         let said = *first.entry(key).or_insert(delivery.at);
-        let room = delivery.id("roomId");
-        let asked = story.sent.iter().find(|sent| {
-            sent.connection == delivery.connection
-                && sent.event == "joinRoom"
-                && sent.id("roomId").as_deref() == Some(room.as_str())
-        });
+        let asked = match stay(story, delivery) {
+            Some(inside) => Some(inside.asked),
+            // It was never answered.
+            None => joins(story, delivery).next_back().map(|join| join.at),
+        };
+        let Some(asked) = asked.filter(|asked| said + BROADCAST < *asked) else { continue };
         // With `after` that is what was asked for.
-        if let Some(asked) = asked.filter(|asked| asked.payload.get("after").is_none())
-            && said + BROADCAST < asked.at
-        {
+        let is_resumed = joins(story, delivery).any(|join| {
+            join.at >= asked && join.payload.get("after").is_some() && !is_turned_down(join)
+        });
+        if !is_resumed {
             let text = format!(
                 "{} joined {} at {} and heard {}, which was said before, at {}",
                 story.device(delivery.connection),
-                history.name(&room),
-                moment(asked.at),
+                history.name(&delivery.id("roomId")),
+                moment(asked),
                 history.name(&delivery.id("clientMsgId")),
                 moment(said),
             );

@@ -1,21 +1,51 @@
 //! Every frame as the contract says: which packets, which fields, which formats.
 
-use serde_json::Value;
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::{Value, json};
 use uuid::{Uuid, Variant};
 
 use super::Finding;
-use crate::history::Story;
+use crate::history::{History, Story, What, id_and_json};
 
 const FIELDS: [&str; 7] =
     ["clientMsgId", "content", "createdAt", "messageId", "roomId", "senderId", "type"];
 
+/// The fields of Engine.IO's open packet.
+const OPEN_FIELDS: [&str; 5] = ["maxPayload", "pingInterval", "pingTimeout", "sid", "upgrades"];
+
 /// Longest content, in UTF-16 code units.
 const CONTENT_UNITS_MAX: usize = 5_000;
 
-pub(super) fn frames(story: &Story, findings: &mut Vec<Finding>) {
-    let mut report = |at, text| findings.push(Finding { invariant: "frames", at, text });
+/// Characters of a packet that a finding shows.
+const SHOWN_CHARS: usize = 80;
+
+/// `ping`: what the gateways must announce as the sum of ping interval and timeout, where that is known.
+pub(super) fn frames(
+    history: &History,
+    story: &Story,
+    ping: Option<Duration>,
+    findings: &mut Vec<Finding>,
+) {
+    let mut report = |at, text: String| {
+        let text = history.with_names(&text);
+        findings.push(Finding { invariant: "frames", at, text });
+    };
     for (at, connection, reason) in &story.malformed {
         report(*at, format!("{}: {reason}", story.device(*connection)));
+    }
+    let mut opened = BTreeSet::new();
+    for entry in history.entries() {
+        let What::Received { connection, packet } = &entry.what else { continue };
+        let Some(known) = story.connections.get(connection) else { continue };
+        let result = match packet.strip_prefix('0') {
+            Some(_) if !opened.insert(*connection) => Err("a session is opened twice".to_owned()),
+            Some(json) => open(json, known.is_polling, ping),
+            None => arguments(packet),
+        };
+        if let Err(reason) = result {
+            report(entry.at, format!("{}: {reason}", known.device));
+        }
     }
     for delivery in &story.deliveries {
         if let Err(reason) = message(&delivery.message) {
@@ -28,6 +58,56 @@ pub(super) fn frames(story: &Story, findings: &mut Vec<Finding>) {
             report(story.end, format!("the history tells a message that {reason}"));
         }
     }
+}
+
+/// Whether this opens a session of Engine.IO; what is wrong otherwise.
+fn open(json: &str, is_polling: bool, ping: Option<Duration>) -> Result<(), String> {
+    let open: Value = serde_json::from_str(json).unwrap_or_default();
+    let wrong = |why: &str| Err(format!("a session is opened by `{json}`, {why}"));
+    let mut names: Vec<_> =
+        open.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    if names != OPEN_FIELDS {
+        return wrong(&format!("which has not the fields {}", OPEN_FIELDS.join(", ")));
+    }
+    if open["sid"].as_str().is_none_or(str::is_empty) {
+        return wrong("whose `sid` is none");
+    }
+    let number = |field: &str| open[field].as_u64().filter(|number| *number > 0);
+    let (Some(interval), Some(timeout), Some(_)) =
+        (number("pingInterval"), number("pingTimeout"), number("maxPayload"))
+    else {
+        return wrong("in which a number is none");
+    };
+    let announced = Duration::from_millis(interval.saturating_add(timeout));
+    if let Some(ping) = ping.filter(|ping| *ping != announced) {
+        return wrong(&format!("and the gateway was started with {} ms", ping.as_millis()));
+    }
+    let upgrades = if is_polling { json!(["websocket"]) } else { json!([]) };
+    if open["upgrades"] != upgrades {
+        return wrong(&format!("whose `upgrades` should be {upgrades}"));
+    }
+    Ok(())
+}
+
+/// Whether an event has one argument and asks for no ack, and an ack has one argument; what is wrong otherwise. What
+/// cannot be read at all is told elsewhere.
+fn arguments(packet: &str) -> Result<(), String> {
+    let shown: String = packet.chars().take(SHOWN_CHARS).collect();
+    if let Some((id, json)) = packet.strip_prefix("42").and_then(id_and_json) {
+        if id.is_some() {
+            return Err(format!("the event `{shown}` asks for an ack"));
+        }
+        // Its name comes first.
+        if json.as_array().is_none_or(|all| all.len() != 2) {
+            return Err(format!("the event `{shown}` has not one argument"));
+        }
+    } else if let Some((_, json)) = packet.strip_prefix("43").and_then(id_and_json)
+        && json.as_array().is_none_or(|all| all.len() != 1)
+    {
+        return Err(format!("the ack `{shown}` has not one argument"));
+    }
+    Ok(())
 }
 
 /// Whether this is a message of the contract; what is wrong otherwise.

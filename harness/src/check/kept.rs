@@ -99,7 +99,7 @@ mod tests {
             at += Duration::from_millis(after);
             history.push(at, what);
         };
-        push(What::Opened { connection: ID, device, user, gateway }, 1);
+        push(What::Opened { connection: ID, device, user, gateway, is_polling: false }, 1);
         push(packet(r#"40{"sid":"s1"}"#.to_owned()), 1);
         let draft =
             json!(["sendMessage", {"roomId": ROOM, "clientMsgId": MESSAGE, "content": "x"}]);

@@ -3,6 +3,7 @@
 mod acks;
 mod connections;
 mod delivery;
+mod faults;
 mod frames;
 mod kept;
 mod order;
@@ -30,7 +31,13 @@ pub struct Finding {
 }
 
 /// Everything that is wrong with a history, in the order of time; `without` names the invariants that are left unjudged.
-pub fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Finding> {
+/// `are_ours`: the gateways were started with these times, so they must announce them.
+pub fn check(
+    history: &History,
+    without: &[&str],
+    times: TimeNames,
+    are_ours: bool,
+) -> Vec<Finding> {
     let story = Story::read(history);
     let mut findings = Vec::new();
     delivery::nothing_lost(history, &story, &mut findings);
@@ -38,10 +45,10 @@ pub fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Findi
     delivery::no_leak(history, &story, &mut findings);
     order::one_order(history, &story, &mut findings);
     acks::one_ack(history, &story, &mut findings);
-    frames::frames(&story, &mut findings);
+    frames::frames(history, &story, are_ours.then_some(times.ping), &mut findings);
     words::as_sent(history, &story, &mut findings);
     replies::replies(history, &mut findings);
-    connections::stays_connected(history, &mut findings);
+    connections::stays_connected(history, times, &mut findings);
     presence::presence(history, &story, times, &mut findings);
     kept::rows(history, &story, &mut findings);
     kept::entries(history, &story, times, &mut findings);

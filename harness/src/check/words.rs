@@ -12,17 +12,33 @@ use super::{Finding, frames};
 use crate::history::{History, Sent, Story};
 
 /// Sender, room and `clientMsgId`, in lower case: what a message is known by before it has an id.
-type Key = (String, String, String);
+pub(super) type Key = (String, String, String);
 
-pub(super) fn as_sent(history: &History, story: &Story, findings: &mut Vec<Finding>) {
-    let mut drafts: BTreeMap<Key, Vec<&Sent>> = BTreeMap::new();
-    for sent in story.sent.iter().filter(|sent| sent.event == "sendMessage") {
+/// One `sendMessage` of a message.
+#[derive(Clone, Copy)]
+pub(super) struct Draft<'s> {
+    /// Where it stands among everything that was sent.
+    pub(super) place: usize,
+    pub(super) sent: &'s Sent,
+}
+
+/// Every `sendMessage` of each message, the first one first.
+pub(super) fn drafts(story: &Story) -> BTreeMap<Key, Vec<Draft<'_>>> {
+    let mut drafts: BTreeMap<Key, Vec<Draft<'_>>> = BTreeMap::new();
+    let sent = story.sent.iter().enumerate().filter(|(_, sent)| sent.event == "sendMessage");
+    for (place, sent) in sent {
         if let (Some(sender), Some(room), Some(id)) =
             (story.connections.get(&sent.connection), sent.id("roomId"), sent.id("clientMsgId"))
         {
-            drafts.entry((sender.user.to_lowercase(), room, id)).or_default().push(sent);
+            let key = (sender.user.to_lowercase(), room, id);
+            drafts.entry(key).or_default().push(Draft { place, sent });
         }
     }
+    drafts
+}
+
+pub(super) fn as_sent(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+    let drafts = drafts(story);
     let mut judge = Judge { history, drafts, ids: BTreeMap::new(), messages: BTreeMap::new() };
     let mut known = BTreeSet::new();
     let mut report = |at, place: &str, message: &Value, result: Result<(), String>| {
@@ -54,8 +70,7 @@ pub(super) fn as_sent(history: &History, story: &Story, findings: &mut Vec<Findi
 
 struct Judge<'h> {
     history: &'h History,
-    /// Every `sendMessage` of a message, the first one first.
-    drafts: BTreeMap<Key, Vec<&'h Sent>>,
+    drafts: BTreeMap<Key, Vec<Draft<'h>>>,
     /// The `messageId` under which a message was seen first.
     ids: BTreeMap<Key, String>,
     /// The message with an id, as it was seen first.
@@ -80,9 +95,9 @@ impl Judge<'_> {
             return Err(format!("{name}, which was refused or not sent yet"));
         }
         let wrong =
-            possible.iter().filter_map(|sent| difference(&sent.payload, message)).next_back();
+            possible.iter().filter_map(|it| difference(&it.sent.payload, message)).next_back();
         if let Some(field) = wrong
-            && possible.iter().all(|sent| difference(&sent.payload, message).is_some())
+            && possible.iter().all(|it| difference(&it.sent.payload, message).is_some())
         {
             return Err(format!("{name} with another `{field}` than it was sent with"));
         }
@@ -107,15 +122,16 @@ impl Judge<'_> {
 
 /// Which of the sends of one message may be the one that is kept, as far as the acks tell: the first one that was not
 /// refused, or any that was under way beside it.
-fn possible<'s>(drafts: &[&'s Sent], before: Duration) -> Vec<&'s Sent> {
-    let mut possible: Vec<&Sent> = Vec::new();
-    for sent in drafts.iter().filter(|sent| sent.at <= before) {
-        let is_retry = possible.iter().any(|earlier| {
+pub(super) fn possible<'s>(drafts: &[Draft<'s>], before: Duration) -> Vec<Draft<'s>> {
+    let mut possible: Vec<Draft<'s>> = Vec::new();
+    for draft in drafts.iter().filter(|draft| draft.sent.at <= before) {
+        let sent = draft.sent;
+        let is_retry = possible.iter().any(|Draft { sent: earlier, .. }| {
             let accepted = earlier.acks.iter().find(|(_, ack)| ack["status"] == "ACCEPTED");
             accepted.is_some_and(|(at, _)| earlier.connection == sent.connection || *at < sent.at)
         });
         if !sent.is_refused() && !is_retry {
-            possible.push(sent);
+            possible.push(*draft);
         }
     }
     possible

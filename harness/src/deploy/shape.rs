@@ -54,13 +54,19 @@ pub fn times_of(stack: &Stack) -> TimeNames {
     let or = |time: &Option<crate::scenario::Spanned<crate::scenario::Time>>, default| {
         time.as_ref().map_or(default, |time| fixed(&time.value))
     };
+    // A setting that is named itself is the last word, as in `Shape::of`.
+    let setting = |name: &str| {
+        let value = stack.settings.get(name)?;
+        value.value.parse().ok().map(Duration::from_millis)
+    };
     let ping = stack.ping.as_ref();
+    let interval = ping.map_or(PING_INTERVAL, |ping| fixed(&ping.interval.value));
+    let timeout = ping.map_or(PING_TIMEOUT, |ping| fixed(&ping.timeout.value));
     TimeNames {
         ttl: or(&stack.presence_ttl, PRESENCE_TTL),
         heartbeat: or(&stack.heartbeat, Duration::ZERO),
-        ping: ping.map_or(PING_INTERVAL + PING_TIMEOUT, |ping| {
-            fixed(&ping.interval.value) + fixed(&ping.timeout.value)
-        }),
+        ping: setting("PING_INTERVAL_MS").unwrap_or(interval)
+            + setting("PING_TIMEOUT_MS").unwrap_or(timeout),
         lease: or(&stack.lease, LEASE),
     }
 }

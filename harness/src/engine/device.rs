@@ -66,6 +66,11 @@ impl Device {
         self.kind == scenario::Client::Raw
     }
 
+    /// Whether its program is gone and its connections are as a crash has left them.
+    pub(super) fn has_crashed(&self) -> bool {
+        self.link.is_none() && !self.old_links.is_empty()
+    }
+
     /// Starts its program, which asks to connect.
     pub(super) async fn connect(
         &mut self,

@@ -22,6 +22,7 @@ pub(super) async fn watch(world: &World) {
         ticks.tick().await;
         for (_, user) in world.actors() {
             let path = format!("/users/{user}/presence");
+            let began = world.recorder.now();
             let Ok((200, seen)) = world.call(user, "GET", &path, None, None).await else {
                 continue;
             };
@@ -30,7 +31,7 @@ pub(super) async fn watch(world: &World) {
                 entries.filter_map(|it| it["socketId"].as_str().map(str::to_owned)).collect();
             // Also what has not changed: it was true until now.
             last.insert(user.to_owned(), sockets.clone());
-            world.recorder.push(What::Presence { user: user.to_owned(), sockets });
+            world.recorder.push(What::Presence { user: user.to_owned(), began, sockets });
         }
     }
 }

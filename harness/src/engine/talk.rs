@@ -65,6 +65,7 @@ impl Running<'_> {
         } else {
             format!("{name} is told that it is disconnected")
         };
+        self.begins(&device);
         match device.connect(recorder, auth, header).await {
             Ok(()) => {}
             // Its library may give up on a goodbye before we look.
@@ -117,6 +118,13 @@ impl Running<'_> {
                 };
                 Err(about(wrong(expected, seen), name))
             }
+        }
+    }
+
+    /// A device whose program has crashed has another one from now on.
+    fn begins(&self, device: &Device) {
+        if device.has_crashed() {
+            self.world.mended(&device.name, format!("{} runs again", device.name));
         }
     }
 

@@ -3,6 +3,7 @@
 //! Owns what happened. Refuses to judge it: `check` does, and reads nothing else.
 
 mod recorder;
+mod seen;
 mod story;
 
 use std::{
@@ -13,7 +14,9 @@ use std::{
 use serde::{Serialize, Serializer};
 
 pub use recorder::Recorder;
-pub use story::{Connection, Delivery, Inside, PresenceSeen, Sent, Story};
+pub use seen::{Connection, Delivery, Inside, PresenceSeen, Sent};
+pub use story::Story;
+pub(crate) use story::id_and_json;
 
 /// One connection of one device: a device that reconnects has another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -34,7 +37,14 @@ pub struct Entry {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum What {
     /// A transport is open; nothing was said yet.
-    Opened { connection: ConnectionId, device: String, user: String, gateway: String },
+    Opened {
+        connection: ConnectionId,
+        device: String,
+        user: String,
+        gateway: String,
+        /// By long-polling; it may be upgraded later.
+        is_polling: bool,
+    },
     /// A device sent an Engine.IO packet.
     Sent { connection: ConnectionId, packet: String },
     /// A device received one.
@@ -55,8 +65,13 @@ pub enum What {
     },
     /// A step of the scenario began, on this line of its file.
     Step { line: u64, text: String },
-    /// What was seen of a user's presence: the ids of the sockets.
-    Presence { user: String, sockets: BTreeSet<String> },
+    /// What was seen of a user's presence, by a look that began then: the ids of the sockets.
+    Presence {
+        user: String,
+        #[serde(serialize_with = "in_seconds")]
+        began: Duration,
+        sockets: BTreeSet<String>,
+    },
     /// A process or a network was broken on purpose: `gw1`, `kafka`, `alice.phone`.
     Broken { what: String, text: String },
     /// It works again.

@@ -51,12 +51,13 @@ impl Recorder {
     }
 
     /// A new connection of a device.
-    pub fn open(&self, device: &str, user: &str, gateway: &str) -> ConnectionId {
+    pub fn open(&self, [device, user, gateway]: [&str; 3], is_polling: bool) -> ConnectionId {
         let mut inner = self.lock();
         inner.connections += 1;
         let connection = ConnectionId(inner.connections);
         let (device, user, gateway) = (device.to_owned(), user.to_owned(), gateway.to_owned());
-        inner.push(self.now(), What::Opened { connection, device, user, gateway });
+        let opened = What::Opened { connection, device, user, gateway, is_polling };
+        inner.push(self.now(), opened);
         drop(inner);
         self.changed.send_modify(|version| *version += 1);
         connection

@@ -7,127 +7,13 @@ use std::{
 
 use serde_json::Value;
 
-use super::{ConnectionId, Entry, History, What};
+use super::{
+    ConnectionId, Entry, History, What,
+    seen::{Connection, Delivery, Inside, PresenceSeen, Sent},
+};
 
 /// How soon every gateway knows that somebody has left over HTTP (contract, section 2).
 const REMOVED_WITHIN: Duration = Duration::from_secs(1);
-
-/// Errors after which a message is surely not stored.
-const REFUSALS: [&str; 4] = [
-    "Invalid message format",
-    "Not a member of this room",
-    "Rate limit exceeded",
-    "Temporarily unavailable",
-];
-
-/// An event that a device sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sent {
-    pub at: Duration,
-    pub connection: ConnectionId,
-    pub event: String,
-    pub payload: Value,
-    /// `None`: it asked for no ack.
-    pub ack_id: Option<u64>,
-    /// Every ack that came, with its time.
-    pub acks: Vec<(Duration, Value)>,
-}
-
-impl Sent {
-    /// A string of the payload, in lower case: ids are compared by value.
-    pub fn id(&self, field: &str) -> Option<String> {
-        self.payload[field].as_str().map(str::to_lowercase)
-    }
-
-    /// Whether it was answered `ACCEPTED`.
-    pub fn is_accepted(&self) -> bool {
-        self.acks.iter().any(|(_, ack)| ack["status"] == "ACCEPTED")
-    }
-
-    /// Whether it was surely not taken, by every ack that came.
-    pub fn is_refused(&self) -> bool {
-        let is_refusal = |(_, ack): &(Duration, Value)| {
-            ack["error"].as_str().is_some_and(|error| REFUSALS.contains(&error))
-        };
-        !self.acks.is_empty() && self.acks.iter().all(is_refusal)
-    }
-
-    /// When it was answered with success.
-    pub fn succeeded_at(&self) -> Option<Duration> {
-        let success = self.acks.iter().find(|(_, ack)| ack["success"] == true);
-        success.map(|(at, _)| *at)
-    }
-}
-
-/// A `newMessage` that a connection received.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delivery {
-    pub at: Duration,
-    pub connection: ConnectionId,
-    pub message: Value,
-}
-
-impl Delivery {
-    /// A string of the message, in lower case.
-    pub fn id(&self, field: &str) -> String {
-        self.message[field].as_str().unwrap_or_default().to_lowercase()
-    }
-}
-
-/// The time that a connection spent in a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inside {
-    pub connection: ConnectionId,
-    pub room: String,
-    /// `joinRoom` was sent: from here on messages may come.
-    pub asked: Duration,
-    /// Its ack came: from here on they must.
-    pub joined: Duration,
-    /// `leaveRoom` was sent or the connection ended: from here on they need not.
-    pub leaving: Option<Duration>,
-    /// The ack of `leaveRoom` came: from here on they must not.
-    pub left: Option<Duration>,
-}
-
-/// A connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
-    pub device: String,
-    pub user: String,
-    pub gateway: String,
-    pub opened: Duration,
-    /// The socket's id, once the server has answered CONNECT.
-    pub socket: Option<String>,
-    /// `40` came.
-    pub welcomed: Option<Duration>,
-    /// `41` came or was sent: the socket has left the namespace.
-    pub dismissed: Option<Duration>,
-    /// The transport is gone.
-    pub closed: Option<Duration>,
-    /// The gateway has noticed that the device is gone, where nobody told it.
-    pub given_up: Option<Duration>,
-}
-
-impl Connection {
-    /// Whether it is in the namespace.
-    pub fn is_connected(&self) -> bool {
-        self.welcomed.is_some() && self.ended().is_none()
-    }
-
-    /// When it left the namespace, whoever ended it.
-    pub fn ended(&self) -> Option<Duration> {
-        [self.dismissed, self.closed].into_iter().flatten().min()
-    }
-}
-
-/// What was seen of a user's presence; it stays so until it is seen again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PresenceSeen {
-    pub at: Duration,
-    pub user: String,
-    /// Ids of sockets.
-    pub sockets: BTreeSet<String>,
-}
 
 /// A history, read.
 #[derive(Clone, Debug, Default)]
@@ -166,11 +52,12 @@ impl Story {
     pub fn go_on(&mut self, entry: &Entry) {
         self.end = entry.at;
         match &entry.what {
-            What::Opened { connection, device, user, gateway } => {
+            What::Opened { connection, device, user, gateway, is_polling } => {
                 let opened = Connection {
                     device: device.clone(),
                     user: user.clone(),
                     gateway: gateway.clone(),
+                    is_polling: *is_polling,
                     opened: entry.at,
                     socket: None,
                     welcomed: None,
@@ -207,10 +94,9 @@ impl Story {
                 self.stored.remove(&room.to_lowercase());
                 self.unreadable.insert(room.to_lowercase(), reason.clone());
             }
-            What::Presence { user, sockets } => {
-                let seen =
-                    PresenceSeen { at: entry.at, user: user.clone(), sockets: sockets.clone() };
-                self.presence.push(seen);
+            What::Presence { user, began, sockets } => {
+                let (user, sockets) = (user.clone(), sockets.clone());
+                self.presence.push(PresenceSeen { began: *began, at: entry.at, user, sockets });
             }
             What::Broken { .. }
             | What::Mended { .. }
@@ -392,7 +278,7 @@ impl Story {
 }
 
 /// `7["a",1]`: the ack's id, if there is one, and the JSON after it.
-fn id_and_json(text: &str) -> Option<(Option<u64>, Value)> {
+pub(crate) fn id_and_json(text: &str) -> Option<(Option<u64>, Value)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let id = if digits == 0 { None } else { Some(text[..digits].parse().ok()?) };
     Some((id, serde_json::from_str(&text[digits..]).ok()?))

@@ -101,7 +101,10 @@ mod tests {
         history.call("u1", "alice");
         let connection = ConnectionId(1);
         let [device, user, gateway] = ["alice.phone", "u1", "gw2"].map(str::to_owned);
-        history.push(Duration::ZERO, What::Opened { connection, device, user, gateway });
+        history.push(
+            Duration::ZERO,
+            What::Opened { connection, device, user, gateway, is_polling: false },
+        );
         let packet = r#"40{"sid":"s1"}"#.to_owned();
         history.push(Duration::ZERO, What::Received { connection, packet });
         let source =

@@ -283,7 +283,7 @@ steps:
         for (connection, name) in [(alice, "alice"), (bob, "bob")] {
             let [device, user, gateway] =
                 [format!("{name}.phone"), name.to_owned(), "gw1".to_owned()];
-            push(What::Opened { connection, device, user, gateway });
+            push(What::Opened { connection, device, user, gateway, is_polling: false });
             let sid = format!(r#"40{{"sid":"s-{name}"}}"#);
             push(What::Received { connection, packet: sid });
         }

@@ -164,7 +164,7 @@ impl Tap {
                 self.packets(session.connection, Direction::ToDevice, &response.body);
             } else {
                 let body = String::from_utf8_lossy(&response.body).into_owned();
-                if let Some(session) = self.opened(&body) {
+                if let Some(session) = self.opened(&body, true) {
                     self.packets(session, Direction::ToDevice, &response.body);
                 }
             }
@@ -190,7 +190,7 @@ impl Tap {
                 (frames::Message::Text(packet), None) => {
                     let opened = match direction {
                         Direction::ToGateway => None,
-                        Direction::ToDevice => self.opened(&packet),
+                        Direction::ToDevice => self.opened(&packet, false),
                     };
                     let Some(websocket) = &mut self.websocket else { return };
                     match (opened, direction) {
@@ -241,11 +241,11 @@ impl Tap {
     }
 
     /// The session that an open packet begins.
-    fn opened(&self, packet: &str) -> Option<ConnectionId> {
+    fn opened(&self, packet: &str, is_polling: bool) -> Option<ConnectionId> {
         let open = packet.split(SEPARATOR).next()?.strip_prefix('0')?;
         let open: serde_json::Value = serde_json::from_str(open).ok()?;
         let Listener { recorder, device, user, gateway, sessions } = &self.listener;
-        let connection = recorder.open(device, user, gateway);
+        let connection = recorder.open([device, user, gateway], is_polling);
         let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = Session { connection, is_upgraded: false };
         sessions.insert(open["sid"].as_str()?.to_owned(), session);

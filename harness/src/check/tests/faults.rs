@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{DELIVERY, Fault, at_a, chosen, edit, hearer, uuid};
+use super::{DELIVERY, Fault, OPEN, at_a, chosen, edit, hearer, uuid};
 use crate::history::{ConnectionId, Entry, What};
 
-pub(super) const FAULTS: [Fault; 21] = [
+pub(super) const FAULTS: [Fault; 26] = [
     ("a delivery is lost", "nothing-lost", |entries, at| {
         // Who leaves need not hear what was on its way.
         let is_leave = |entry: &Entry| matches!(&entry.what, What::Sent { packet, .. } if packet.contains("leaveRoom"));
@@ -80,6 +80,21 @@ pub(super) const FAULTS: [Fault; 21] = [
             edit(&mut entries[place], "newMessage", "news");
         })
     }),
+    ("an event has an argument too many", "frames", |entries, at| {
+        at_a(entries, DELIVERY, at, |entries, place| edit(&mut entries[place], "}]", "},{}]"))
+    }),
+    ("an event asks for an ack", "frames", |entries, at| {
+        at_a(entries, DELIVERY, at, |entries, place| edit(&mut entries[place], "42[", "427["))
+    }),
+    ("an ack has an argument too many", "frames", |entries, at| {
+        at_a(entries, "43", at, |entries, place| edit(&mut entries[place], "}]", "},\"extra\"]"))
+    }),
+    ("a session is opened with other times", "frames", |entries, at| {
+        at_a(entries, OPEN, at, |entries, place| edit(&mut entries[place], "20000", "20001"))
+    }),
+    ("a session is opened twice", "frames", |entries, at| {
+        at_a(entries, OPEN, at, |entries, place| entries.insert(place, entries[place].clone()))
+    }),
     ("a message says something else", "as-sent", |entries, at| {
         at_a(entries, DELIVERY, at, |entries, place| {
             edit(&mut entries[place], "\"content\":\"hi\"", "\"content\":\"ho\"");
@@ -145,7 +160,13 @@ pub(super) const FAULTS: [Fault; 21] = [
             let What::Received { packet, .. } = entries[place].what.clone() else { return };
             let (connection, at) = (ConnectionId(9), entries[place].at);
             let (device, user) = ("eve.phone".to_owned(), uuid(2, 9));
-            let opened = What::Opened { connection, device, user, gateway: "gw1".to_owned() };
+            let opened = What::Opened {
+                connection,
+                device,
+                user,
+                gateway: "gw1".to_owned(),
+                is_polling: false,
+            };
             entries.insert(place, Entry { at, what: opened });
             entries.insert(place + 1, Entry { at, what: What::Received { connection, packet } });
         })

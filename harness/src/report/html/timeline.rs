@@ -247,6 +247,7 @@ mod tests {
             device: "alice.phone".to_owned(),
             user: "u".to_owned(),
             gateway: "gw1".to_owned(),
+            is_polling: false,
         }
     }
 
@@ -290,7 +291,8 @@ mod tests {
             [(2, vec![]), (3, vec!["sA"]), (4, vec!["sA"]), (5, vec!["sA", "sB", "x"])]
         {
             let sockets = ids.into_iter().map(str::to_owned).collect();
-            run.history.push(at(time), What::Presence { user: "u".to_owned(), sockets });
+            let (user, began) = ("u".to_owned(), at(time));
+            run.history.push(at(time), What::Presence { user, began, sockets });
         }
         let timeline = Timeline::of(&run, Limits { frames: 9, packet_chars: 99 });
         assert_eq!(timeline.users, ["alice"]);

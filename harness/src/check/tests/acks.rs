@@ -1,0 +1,57 @@
+//! Late acks, and what findings about acks say.
+
+use serde_json::json;
+
+use super::{room, told::Told, uuid};
+
+/// Alice joins at 20 s, which is answered 11.5 s later.
+fn late(plant: impl Fn(&mut Told)) -> Vec<String> {
+    let mut told = Told::new();
+    plant(&mut told);
+    told.says(20_000, 1, &format!("427{}", json!(["joinRoom", {"roomId": room()}])));
+    told.hears(31_500, 1, &format!("437{}", json!([{"success": true}])));
+    told.findings()
+}
+
+const TOO_LATE: &str = "one-ack: joinRoom by alice.phone was acknowledged after 11.50 s";
+
+#[test]
+fn an_ack_after_eleven_seconds_is_too_late() {
+    assert_eq!(late(|_| {}), [TOO_LATE]);
+    for what in ["alice.phone", "gw1"] {
+        let mended = |at| {
+            late(|told| {
+                told.breaks(10, what);
+                told.mends(at, what);
+            })
+        };
+        assert_eq!(mended(19_000), [TOO_LATE], "{what}");
+    }
+    for what in ["bob.phone", "gw2", "kafka"] {
+        assert_eq!(late(|told| told.breaks(10, what)), [TOO_LATE], "{what}");
+    }
+}
+
+#[test]
+fn an_ack_may_be_late_while_its_device_or_its_gateway_is_broken() {
+    for what in ["alice.phone", "gw1"] {
+        assert_eq!(late(|told| told.breaks(10, what)), Vec::<String>::new(), "{what}");
+    }
+}
+
+#[test]
+fn a_finding_about_an_ack_or_a_frame_speaks_of_names() {
+    let mut told = Told::new();
+    told.sends(20, 1, 0, Some("no"));
+    told.hears(30, 2, &format!("42{}", json!(["news", uuid(4, 0)])));
+    told.hears(40, 2, &format!("427{}", json!(["newMessage", {"roomId": room()}])));
+    let findings = told.findings();
+    let expect = [
+        r#"one-ack: sendMessage of `message 0` by alice.phone was acknowledged {"clientMsgId":"message 0","error":"no","status":"FAILED"}, which is not in the contract"#,
+        r#"frames: bob.phone: the server has no event "news""#,
+        r#"frames: bob.phone: the event `427["newMessage",{"roomId":"general"}]` asks for an ack"#,
+    ];
+    for text in expect {
+        assert!(findings.iter().any(|it| it == text), "{text}: {findings:#?}");
+    }
+}

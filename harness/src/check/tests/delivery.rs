@@ -1,0 +1,73 @@
+//! Joins again: while in the room, and after a leave.
+
+use serde_json::json;
+
+use super::{
+    room,
+    told::{Told, message},
+};
+
+/// Bob leaves, misses a message, joins again 4 s later in this way, and hears it then.
+fn comes_back(again: impl Fn(&mut Told)) -> Vec<String> {
+    let mut told = Told::new();
+    told.joins(10, 1);
+    told.joins(20, 2);
+    told.sends(30, 1, 0, None);
+    told.hears_message(40, 1, 0, 0);
+    told.hears_message(40, 2, 0, 0);
+    told.leaves(500, 2);
+    told.sends(1_000, 1, 1, None);
+    told.hears_message(1_010, 1, 1, 1);
+    again(&mut told);
+    told.hears_message(5_002, 2, 1, 1);
+    told.stores(9_000, &[0, 1]);
+    told.findings()
+}
+
+/// A `joinRoom` that goes on after message 0.
+fn resumes(told: &mut Told, at: u64, connection: u32, error: Option<&str>) {
+    let join = json!(["joinRoom", {"roomId": room(), "after": message(0, 0)["messageId"]}]);
+    let ack = match error {
+        None => json!({"success": true}),
+        Some(error) => json!({"success": false, "error": error}),
+    };
+    told.asks(at, connection, &join, &ack);
+}
+
+#[test]
+fn who_comes_back_hears_what_was_missed_only_where_it_was_asked_for() {
+    let expect = "no-leak: bob.phone joined `general` at 5.00 s and heard `message 1`, which was said before, at 1.01 s";
+    assert_eq!(comes_back(|told| told.joins(5_000, 2)), [expect]);
+    assert_eq!(comes_back(|told| resumes(told, 5_000, 2, None)), Vec::<String>::new());
+    // Nor does another join, in the room already, make it wrong to hear what was asked for.
+    let in_two_steps = |told: &mut Told| {
+        told.joins(4_000, 2);
+        resumes(told, 5_000, 2, None);
+    };
+    assert_eq!(comes_back(in_two_steps), Vec::<String>::new());
+    let in_vain = |told: &mut Told| {
+        told.joins(4_000, 2);
+        resumes(told, 5_000, 2, Some("Temporarily unavailable"));
+    };
+    assert_eq!(comes_back(in_vain).len(), 1);
+}
+
+#[test]
+fn who_is_in_the_room_stays_in_whatever_another_join_is_answered() {
+    let heard = |joins: bool, error: &str| {
+        let mut told = Told::new();
+        if joins {
+            told.joins(10, 2);
+        }
+        resumes(&mut told, 20, 2, Some(error));
+        told.sends(30, 1, 0, None);
+        told.hears_message(40, 2, 0, 0);
+        told.stores(50, &[0]);
+        told.findings()
+    };
+    for error in ["Invalid room", "Temporarily unavailable"] {
+        assert_eq!(heard(true, error), Vec::<String>::new(), "{error}");
+        let expect = "no-leak: bob.phone is not in `general` and heard `message 0`";
+        assert_eq!(heard(false, error), [expect], "{error}");
+    }
+}
