@@ -9,6 +9,7 @@ mod faults;
 mod looks;
 mod observe;
 mod presence;
+mod publish;
 mod records;
 mod settle;
 mod steps;

@@ -18,8 +18,14 @@ const PROCESSES_MAX: usize = 8;
 
 /// Everything that is wrong with `scenario`, which was read from `source`, in the order of the lines.
 pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
-    let mut linter =
-        Linter { file, source, scenario, problems: Vec::new(), known: Known::default() };
+    let mut linter = Linter {
+        file,
+        source,
+        scenario,
+        problems: Vec::new(),
+        known: Known::default(),
+        used: None,
+    };
     linter.head();
     linter.stack();
     linter.people();
@@ -37,6 +43,13 @@ struct Linter<'a> {
     scenario: &'a Scenario,
     problems: Vec<Problem>,
     known: Known,
+    /// The `use` whose steps are read: what is wrong there shows here, since the file may be right elsewhere.
+    used: Option<Used>,
+}
+
+struct Used {
+    place: Place,
+    file: String,
 }
 
 /// What is true after the steps so far.
@@ -53,11 +66,22 @@ struct Known {
 
 impl Linter<'_> {
     fn problem(&self, place: impl Into<Place>, text: impl Into<String>) -> Problem {
-        Problem::new(self.file, self.source, place.into(), text)
+        match &self.used {
+            None => Problem::new(self.file, self.source, place.into(), text),
+            Some(Used { place, file }) => {
+                let text = format!("{} (in `{file}`)", text.into());
+                Problem::new(self.file, self.source, *place, text)
+            }
+        }
     }
 
     fn report(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        // Steps of a shared file have one place: the same mistake of several of them is one.
+        let is_known = self.used.is_some()
+            && self.problems.iter().any(|it| it.place == problem.place && it.text == problem.text);
+        if !is_known {
+            self.problems.push(problem);
+        }
     }
 
     fn head(&mut self) {

@@ -2,15 +2,23 @@
 
 use std::path::Path;
 
-use super::{Linter, people::numbered};
+use super::{Linter, Used, people::numbered};
 use crate::scenario::{
-    AckWanted, Backends, Connect, CrashHow, Deliver, Expect, Join, Never, Parallel, Place, Repeat,
-    Request, Send, Spanned, Step, Stop, Token, Wait,
+    AckWanted, Backends, Connect, CrashHow, Deliver, Expect, Join, Never, Parallel, Place, Publish,
+    Repeat, Request, Send, Spanned, Step, Stop, Token, Use, Wait,
 };
 
 /// Most messages that one step may send, and rounds that it may repeat.
 const COUNT_MAX: usize = 100_000;
 const ROUNDS_MAX: usize = 10_000;
+
+/// The topics of the contract.
+const TOPICS: [&str; 4] = [
+    "chat.messages.v1",
+    "chat.messages.persisted.v1",
+    "chat.memberships.v1",
+    "chat.messages.dlq.v1",
+];
 
 const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -72,14 +80,28 @@ impl Linter<'_> {
             Step::Restart(Stop { what, .. }) | Step::Freeze(what) | Step::Thaw(what) => {
                 self.process(what);
             }
+            Step::Publish(publish) => self.publish(publish),
             Step::Parallel(parallel) => self.parallel(step, parallel),
             Step::Repeat(repeat) => self.repeat(repeat),
-            Step::Use(shared) => {
-                if Path::new(&shared.file.value).extension().is_none_or(|it| it != "yaml") {
-                    let text = "the steps to use stand in a `.yaml` file, named from this one";
-                    self.report(self.problem(&shared.file, text));
-                }
-            }
+            Step::Use(shared) => self.shared(shared),
+        }
+    }
+
+    fn shared(&mut self, shared: &Use) {
+        if Path::new(&shared.file.value).extension().is_none_or(|it| it != "yaml") {
+            let text = "the steps to use stand in a `.yaml` file, named from this one";
+            self.report(self.problem(&shared.file, text));
+        }
+        let is_outermost = self.used.is_none();
+        self.used.get_or_insert_with(|| Used {
+            place: Place::from(&shared.file),
+            file: shared.file.value.clone(),
+        });
+        for step in &shared.steps {
+            self.step(step);
+        }
+        if is_outermost {
+            self.used = None;
         }
     }
 
@@ -292,6 +314,15 @@ impl Linter<'_> {
                 self.report(problem.with_help("write `stack: { backends: real }`"));
             }
         }
+    }
+
+    fn publish(&mut self, publish: &Publish) {
+        let topic = &publish.topic;
+        if self.scenario.stack.backends == Backends::Embedded {
+            let problem = self.problem(topic, "an embedded gateway has no Kafka");
+            self.report(problem.with_help("write `stack: { backends: real }`"));
+        }
+        self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
     }
 
     /// Whether there is such a process; a problem if not.
