@@ -27,6 +27,8 @@ pub enum DeployError {
     NoProgram { program: PathBuf, source: std::io::Error },
     #[error("`{name}` was not ready in {seconds} s; its log ends:\n{log}")]
     NotReady { name: String, seconds: u64, log: String },
+    #[error("`{name}` still ran {seconds} s after it should have ended; its log ends:\n{log}")]
+    NotEnded { name: String, seconds: u64, log: String },
     #[error("`{name}` ended by itself; its log ends:\n{log}")]
     Ended { name: String, log: String },
     #[error("`{0}` is not run by this harness")]

@@ -97,12 +97,8 @@ impl Process {
         if let Some(mut child) = self.child.take()
             && timeout(LIMIT, child.wait()).await.is_err()
         {
-            let log = tail(&self.log);
-            return Err(DeployError::NotReady {
-                name: format!("the end of {}", self.name),
-                seconds: LIMIT.as_secs(),
-                log,
-            });
+            let (name, log) = (self.name.clone(), tail(&self.log));
+            return Err(DeployError::NotEnded { name, seconds: LIMIT.as_secs(), log });
         }
         self.is_frozen = false;
         Ok(())

@@ -112,12 +112,10 @@ impl Running<'_> {
             words.push(format!("Redis's `{}`", key.value));
             words.extend(expect.exists.map(|it| if it { "exists" } else { "is gone" }.to_owned()));
             words.extend(expect.fields.map(|count| format!("has {count} fields")));
-            words.extend(
-                expect
-                    .ttl
-                    .as_ref()
-                    .map(|ttl| format!("has a TTL of at most {}", shown(self.world.length(ttl)))),
-            );
+            words.extend(expect.ttl.as_ref().map(|ttl| {
+                let most = self.world.length(ttl);
+                format!("has a TTL of at most {} and over {}", shown(most), shown(most / 2))
+            }));
         }
         for (what, name) in [
             ("the history of", &expect.history),
@@ -206,8 +204,8 @@ impl Running<'_> {
         });
         if let Some((device, count)) = too_often {
             let message = &deliver.message.value;
-            let expected = format!("{device} hears `{message}` {times} times");
-            return Err(about(wrong(expected, format!("{count} times")), &device));
+            let expected = format!("{device} hears `{message}` {}", how_often(times));
+            return Err(about(wrong(expected, how_often(count)), &device));
         }
         Ok(deliver.within.as_ref().map(|_| Margin { used, limit }))
     }
@@ -223,13 +221,24 @@ impl Running<'_> {
                 let count = named.iter().filter(|it| heard(story, device, it) >= times).count();
                 if count < named.len() {
                     missing.push(device.clone());
-                    seen.push(format!("{device} heard {count} of {}", named.len()));
+                    seen.push(match named.as_slice() {
+                        [one] => {
+                            format!("{device} heard it {}", how_often(heard(story, device, one)))
+                        }
+                        _ if times == 1 => format!("{device} heard {count} of {}", named.len()),
+                        _ => format!(
+                            "{device} heard {count} of {} {}",
+                            named.len(),
+                            how_often(times)
+                        ),
+                    });
                 }
             }
             (missing, seen)
         });
+        let often = if times == 1 { String::new() } else { format!(" {}", how_often(times)) };
         let expected =
-            format!("`{message}` reaches {} within {}", devices.join(", "), shown(limit));
+            format!("`{message}` reaches {}{often} within {}", devices.join(", "), shown(limit));
         let mut failure = wrong(expected, seen.join("; "));
         failure.limit = Some(limit);
         missing.iter().chain([message]).fold(failure, |failure, name| about(failure, name))
@@ -289,14 +298,14 @@ impl Running<'_> {
         let token = token
             .as_ref()
             .map(|token| token.as_str().map_or_else(|| token.to_string(), str::to_owned));
-        let gateway = request.to.as_ref().map(|to| to.value.as_str());
+        let gateway = self.world.asked(request.to.as_ref().map(|to| to.value.as_str()));
         let began = self.world.recorder.now();
-        let answered =
-            self.world.call_with(token.as_deref(), verb, path, body.as_ref(), gateway).await;
+        let to = gateway.as_deref();
+        let answered = self.world.call_with(token.as_deref(), verb, path, body.as_ref(), to).await;
         let (status, reply) = answered.clone().unwrap_or_default();
         self.world.recorder.push(What::Called {
             user: user.to_owned(),
-            gateway: gateway.map(str::to_owned),
+            gateway,
             call: call.clone(),
             began,
             status,
@@ -355,6 +364,15 @@ fn heard(story: &Story, device: &str, message: &Named) -> usize {
             && heard.id("senderId") == message.sender
     };
     story.deliveries.iter().filter(is_it).count()
+}
+
+fn how_often(times: usize) -> String {
+    match times {
+        0 => "not at all".to_owned(),
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        _ => format!("{times} times"),
+    }
 }
 
 /// Whether everything that is wanted is there: fields of an object, items of a list in their order.

@@ -34,7 +34,7 @@ impl Running<'_> {
         let is_true = expect.exists.is_none_or(|exists| exists == seen.exists)
             && expect.fields.is_none_or(|count| count == seen.fields.len())
             && at_most.is_none_or(|at_most| {
-                // Just refreshed, so not much of it is over.
+                // Just refreshed, so less than half of it is over.
                 seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl * 2 > at_most)
             });
         if let Some(user) = key.strip_prefix("presence:user:") {

@@ -14,6 +14,9 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 /// The same after a step has failed: what is missing then is judged as missing.
 const FAILED_LIMIT: Duration = Duration::from_secs(3);
 
+/// What comes so soon after a failed step belongs to its story: a gateway that has noticed, a late frame.
+const AFTERMATH: Duration = Duration::from_millis(250);
+
 /// How often we look.
 const POLL: Duration = Duration::from_millis(25);
 
@@ -21,6 +24,9 @@ const POLL: Duration = Duration::from_millis(25);
 const PAGE_MESSAGES: usize = 100;
 
 pub(super) async fn settle(world: &World, is_done: bool) -> Result<(), EngineError> {
+    if !is_done {
+        sleep(AFTERMATH).await;
+    }
     mend(world).await?;
     let limit = if is_done { SETTLE_LIMIT } else { FAILED_LIMIT };
     let deadline = Instant::now() + limit;
