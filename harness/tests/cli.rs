@@ -191,7 +191,7 @@ fn a_failing_scenario_is_reported() {
     let gateway = gateway();
     // Nobody sends what bob waits for, and alice counts wrongly.
     let bad =
-        GOOD.replace("to: everyone, times: 1, within: 2s", "to: everyone, times: 2, within: 300ms");
+        GOOD.replace("to: everyone, times: 1, within: 2s", "to: everyone, times: 2, within: 1s");
     let scratch = Scratch::new().with("fixtures/greeting.yaml", &bad);
     let gateway = gateway.to_str().unwrap();
     let said = scratch.run(&["run", "--embedded", "--gateway", gateway]);

@@ -20,6 +20,8 @@ const HOSTILE: &str =
 
 const ID: &str = "11111111-2222-4333-8444-555555555555";
 
+const ROOM: &str = "66666666-2222-4333-8444-555555555555";
+
 const SOURCE: &str = "\
 scenario: bob hears alice  # whatever she says
 actors: { alice: [phone], bob: [phone] }
@@ -60,6 +62,14 @@ fn failed() -> Run {
         what: "bob.phone".to_owned(),
         text: "bob.phone's network was cut".to_owned(),
     };
+    let asked = What::Called {
+        user: "alice".to_owned(),
+        gateway: Some("gw1".to_owned()),
+        call: format!("GET /rooms/{ROOM}/messages"),
+        began: millis(85),
+        status: 403,
+        reply: serde_json::json!({"message": HOSTILE}),
+    };
     let seen = [
         (1, opened(alice, "alice")),
         (1, opened(bob, "bob")),
@@ -68,6 +78,7 @@ fn failed() -> Run {
         (3, looked),
         (80, cut),
         (81, What::GivenUp { device: "bob.phone".to_owned(), gateway: "gw1".to_owned() }),
+        (90, asked),
         (100, sent(alice, format!("421{payload}"))),
         (103, received(alice, "431[{\"status\":\"ACCEPTED\"}]".to_owned())),
         (110, received(alice, format!("42{heard}"))),
@@ -76,6 +87,7 @@ fn failed() -> Run {
         run.history.push(millis(at), what);
     }
     run.history.call(ID, "hi");
+    run.history.call(ROOM, "general");
     run.steps = vec![
         step(4, "connect: everyone", 0, 3),
         step(5, "send: { from: alice.phone, text: \"#1\", as: hi }", 95, 104),
@@ -180,7 +192,7 @@ async fn the_timeline_is_zoomed(browser: &Browser) {
     browser.click(".failure .told button").await;
     browser.until(&format!("{SHOWN} !== '1.20 s shown'")).await;
     let lanes = browser.script("return [...document.querySelectorAll('.lane-name')].map((it) => it.lastChild.data).join()").await;
-    assert_eq!(lanes, ",Steps,Faults,bob in Redis,gw1,alice.phone,bob.phone");
+    assert_eq!(lanes, ",Steps,Faults,bob in Redis,gw1,alice over HTTP,alice.phone,bob.phone");
 }
 
 async fn a_frame_is_read(browser: &Browser) {
@@ -205,10 +217,28 @@ async fn a_frame_is_read(browser: &Browser) {
     assert!(browser.text(".detail .others").await.contains("+10.00 ms"));
 }
 
+async fn a_request_is_read(browser: &Browser) {
+    browser.click(".call").await;
+    shows(
+        browser,
+        "document.querySelector('.detail h4')?.innerText",
+        "GET /rooms/general/messages → 403",
+    )
+    .await;
+    let detail = browser.text(".detail").await;
+    for part in ["alice → gw1", "0.085000 s", "took 5 ms", "during line 4", "onerror"] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+    let diagram = "return document.querySelector('.failure details pre').textContent";
+    let diagram = browser.script(diagram).await.to_string();
+    assert!(diagram.contains("GET /rooms/general/messages -> 403"), "{diagram}");
+}
+
 async fn a_lane_is_filtered(browser: &Browser) {
     browser.click(".chips .device:nth-child(2)").await;
     let lanes = "[...document.querySelectorAll('.lane-name')].map((it) => it.lastChild.data).filter((it) => it.endsWith('.phone')).join()";
     shows(browser, lanes, "bob.phone").await;
+    browser.until("!document.querySelector('.call')").await;
     shows(browser, "document.querySelector('.tools [role=status]').innerText", "1 of 5 frames")
         .await;
 }
@@ -241,6 +271,7 @@ async fn a_report_is_read_in_a_browser_without_a_network() {
     a_failure_is_explained(&browser).await;
     the_timeline_is_zoomed(&browser).await;
     a_frame_is_read(&browser).await;
+    a_request_is_read(&browser).await;
     a_lane_is_filtered(&browser).await;
     many_frames_are_cut(&browser).await;
     assert_eq!(browser.script("return document.title").await, "✗ harness report");

@@ -103,7 +103,7 @@ fn bad_scenarios_are_refused_where_they_are_bad() {
 fn a_step_has_one_verb() {
     let step = &schema()["$defs"]["Step"];
     assert_eq!((&step["minProperties"], &step["maxProperties"]), (&json!(1), &json!(1)));
-    assert_eq!(step["properties"].as_object().unwrap().len(), 23);
+    assert_eq!(step["properties"].as_object().unwrap().len(), 24);
 }
 
 #[test]

@@ -41,8 +41,9 @@ fn judge(verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), Strin
     let path = path.split('?').next().unwrap_or_default();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     if status >= 400 {
-        // Probes say in their own words what is wrong.
-        return if parts.len() == 1 && parts[0] != "rooms" { Ok(()) } else { error(status, reply) };
+        // Probes and handshakes say in their own words what is wrong.
+        let is_theirs = parts[0] == "socket.io" || (parts.len() == 1 && parts[0] != "rooms");
+        return if is_theirs { Ok(()) } else { error(status, reply) };
     }
     let (wanted, shape): (u16, Shape) = match (verb, &parts[..]) {
         ("POST", ["rooms"]) => (201, room),

@@ -39,7 +39,7 @@ fn one(step: &Step, touch: &mut Touch<'_>) {
             touch("tokens", written(token));
             touch("places of tokens", written(via));
         }
-        Step::Disconnect(_) => {}
+        Step::Disconnect(_) | Step::Publish(_) => {}
         Step::Join(join) | Step::Leave(join) => {
             event(if matches!(step, Step::Join(_)) { "joinRoom" } else { "leaveRoom" });
             ack(join.ack.as_ref(), &AckWanted::Success, touch);

@@ -135,6 +135,14 @@ impl Deployment {
         }
     }
 
+    /// Where Kafka, Redis and Postgres write their logs; nowhere if there are none.
+    pub fn server_logs(&self) -> Vec<PathBuf> {
+        let stack = self.servers.as_ref().map(|servers| &servers.stack);
+        stack
+            .map(|stack| Service::ALL.map(|service| stack.log(service)).to_vec())
+            .unwrap_or_default()
+    }
+
     /// Ends `gw1`, `worker1`, `kafka`, `redis` or `postgres`, and waits for its end.
     pub async fn end(&self, what: &str, how: EndHow) -> Result<(), DeployError> {
         if let Some((stack, service)) = self.service(what)? {

@@ -27,7 +27,7 @@ pub enum DeployError {
     NoProgram { program: PathBuf, source: std::io::Error },
     #[error("`{name}` was not ready in {seconds} s; its log ends:\n{log}")]
     NotReady { name: String, seconds: u64, log: String },
-    #[error("`{name}` had not ended {seconds} s after it was asked to; its log ends:\n{log}")]
+    #[error("`{name}` still ran {seconds} s after it should have ended; its log ends:\n{log}")]
     NotEnded { name: String, seconds: u64, log: String },
     #[error("`{name}` was asked to end, and did so with {status}; its log ends:\n{log}")]
     BadEnd { name: String, status: std::process::ExitStatus, log: String },

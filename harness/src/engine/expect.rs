@@ -113,12 +113,10 @@ impl Running<'_> {
                 let value = expect.value.as_ref().map(|value| format!(" with {}", value.value));
                 format!("has the field `{}`{}", field.value, value.unwrap_or_default())
             }));
-            words.extend(
-                expect
-                    .ttl
-                    .as_ref()
-                    .map(|ttl| format!("has a TTL of at most {}", shown(self.world.length(ttl)))),
-            );
+            words.extend(expect.ttl.as_ref().map(|ttl| {
+                let most = self.world.length(ttl);
+                format!("has a TTL of at most {} and over {}", shown(most), shown(most / 2))
+            }));
         }
         for (what, name) in [
             ("the history of", &expect.history),
@@ -192,14 +190,14 @@ impl Running<'_> {
         let token = token
             .as_ref()
             .map(|token| token.as_str().map_or_else(|| token.to_string(), str::to_owned));
-        let gateway = request.to.as_ref().map(|to| to.value.as_str());
+        let gateway = self.world.asked(request.to.as_ref().map(|to| to.value.as_str()));
         let began = self.world.recorder.now();
-        let answered =
-            self.world.call_with(token.as_deref(), verb, path, body.as_ref(), gateway).await;
+        let to = gateway.as_deref();
+        let answered = self.world.call_with(token.as_deref(), verb, path, body.as_ref(), to).await;
         let (status, reply) = answered.clone().unwrap_or_default();
         self.world.recorder.push(What::Called {
             user: user.to_owned(),
-            gateway: gateway.map(str::to_owned),
+            gateway,
             call: call.clone(),
             began,
             status,

@@ -60,22 +60,25 @@ impl Running<'_> {
             EndHow::Freeze => "froze",
         };
         self.world.broken(what, format!("{what} {word}"), false);
-        self.on(what, async |deployment| deployment.end(what, stop.how).await).await
+        self.end(what, stop.how).await
     }
 
     pub(super) async fn start(&self, what: &str) -> StepResult {
-        self.on(what, async |deployment| deployment.start_again(what).await).await?;
+        let expected = format!("`{what}` starts and is ready");
+        self.on(what, expected, async |deployment| deployment.start_again(what).await).await?;
         self.world.mended(what, format!("{what} runs again"));
         Ok(None)
     }
 
     pub(super) async fn freeze(&self, what: &str) -> StepResult {
         self.world.broken(what, format!("{what} froze"), false);
-        self.on(what, async |deployment| deployment.freeze(what).await).await
+        let expected = format!("`{what}` runs and can be frozen");
+        self.on(what, expected, async |deployment| deployment.freeze(what).await).await
     }
 
     pub(super) async fn thaw(&self, what: &str) -> StepResult {
-        self.on(what, async |deployment| deployment.thaw(what).await).await?;
+        let expected = format!("`{what}` runs and can be thawed");
+        self.on(what, expected, async |deployment| deployment.thaw(what).await).await?;
         self.world.mended(what, format!("{what} goes on"));
         Ok(None)
     }
@@ -95,21 +98,29 @@ impl Running<'_> {
             let what = format!("{prefix}{n}");
             let word = if stop.how == EndHow::Kill { "was killed" } else { "was asked to end" };
             self.world.broken(&what, format!("{what} {word}"), false);
-            self.on(&what, async |deployment| deployment.end(&what, stop.how).await).await?;
+            self.end(&what, stop.how).await?;
             self.start(&what).await?;
         }
         Ok(None)
     }
 
+    async fn end(&self, what: &str, how: EndHow) -> StepResult {
+        let expected = match how {
+            EndHow::Kill => format!("`{what}` ends when it is killed"),
+            EndHow::Term => format!("`{what}` ends when it is asked to"),
+            EndHow::Freeze => format!("`{what}` freezes"),
+        };
+        self.on(what, expected, async |deployment| deployment.end(what, how).await).await
+    }
+
     async fn on(
         &self,
         what: &str,
+        expected: String,
         act: impl AsyncFnOnce(&Deployment) -> Result<(), crate::deploy::DeployError>,
     ) -> StepResult {
         let deployment = self.deployment(what)?;
-        act(deployment)
-            .await
-            .map_err(|error| wrong(format!("`{what}` obeys"), error.to_string()))?;
+        act(deployment).await.map_err(|error| wrong(expected, error.to_string()))?;
         Ok(None)
     }
 

@@ -52,8 +52,8 @@ impl Running<'_> {
             })
         });
         if let Some((device, count)) = too_often {
-            let expected = format!("{device} hears {what} {times} times");
-            return Err(about(wrong(expected, format!("{count} times")), &device));
+            let expected = format!("{device} hears {what} {}", how_often(times));
+            return Err(about(wrong(expected, how_often(count)), &device));
         }
         if deliver.messages.is_some() {
             self.in_order(&named, &devices)?;
@@ -112,16 +112,19 @@ impl Running<'_> {
                 missing.push(device.clone());
                 seen.push(match named {
                     [message] => {
-                        let heard = times_of(message);
-                        format!("{device} heard it {heard} of {times} times")
+                        format!("{device} heard it {}", how_often(times_of(message)))
                     }
-                    _ => format!("{device} heard {count} of {}", named.len()),
+                    _ if times == 1 => format!("{device} heard {count} of {}", named.len()),
+                    _ => {
+                        format!("{device} heard {count} of {} {}", named.len(), how_often(times))
+                    }
                 });
             }
             (missing, seen)
         });
-        let expected =
-            format!("{} reaches {} within {}", in_words(deliver), devices.join(", "), shown(limit));
+        let often = if times == 1 { String::new() } else { format!(" {}", how_often(times)) };
+        let (what, devices) = (in_words(deliver), devices.join(", "));
+        let expected = format!("{what} reaches {devices}{often} within {}", shown(limit));
         let mut failure = wrong(expected, seen.join("; "));
         failure.limit = Some(limit);
         let messages = deliver.names().map(|name| &name.value);
@@ -181,6 +184,15 @@ impl Running<'_> {
             }
         }
         true
+    }
+}
+
+fn how_often(times: usize) -> String {
+    match times {
+        0 => "not at all".to_owned(),
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        _ => format!("{times} times"),
     }
 }
 

@@ -35,7 +35,7 @@ impl Running<'_> {
             && expect.fields.is_none_or(|count| count == seen.fields.len())
             && self.has_field(&seen.fields, expect)?
             && at_most.is_none_or(|at_most| {
-                // Just refreshed, so not much of it is over.
+                // Just refreshed, so less than half of it is over.
                 seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl * 2 > at_most)
             });
         if let Some(user) = key.strip_prefix("presence:user:") {

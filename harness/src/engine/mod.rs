@@ -10,6 +10,7 @@ mod hearing;
 mod looks;
 mod observe;
 mod presence;
+mod publish;
 mod reading;
 mod records;
 mod settle;
@@ -116,6 +117,9 @@ async fn run_in(
     let rest = async {
         // Which step has failed stands in the report; what was seen so far is judged all the same.
         let steps = timeout(RUN_LIMIT, running.all(&scenario.steps)).await;
+        if steps != Ok(true) {
+            settle::aftermath().await;
+        }
         let mended = timeout(MEND_LIMIT, settle::mend(world)).await;
         mended.unwrap_or(Err(EngineError::TooLong("mending", MEND_LIMIT)))?;
         settle::settle(world, steps == Ok(true)).await;

@@ -23,6 +23,9 @@ const FAILED_LIMIT: Duration = Duration::from_secs(3);
 /// Longest wait for an ack: the contract's 10 s, and one for the machine.
 const ACK_LIMIT: Duration = Duration::from_secs(11);
 
+/// What comes so soon after a failed step belongs to its story: a gateway that has noticed, a late frame.
+const AFTERMATH: Duration = Duration::from_millis(250);
+
 /// How often we look.
 const POLL: Duration = Duration::from_millis(25);
 
@@ -30,10 +33,13 @@ const POLL: Duration = Duration::from_millis(25);
 /// one within milliseconds.
 const QUIET: Duration = Duration::from_millis(200);
 
+/// Lets the story of a failed step go on a little.
+pub(super) async fn aftermath() {
+    sleep(AFTERMATH).await;
+}
+
 /// `is_done`: every step was true.
 pub(super) async fn settle(world: &World, is_done: bool) {
-    // After a failure what comes a moment later explains it.
-    let since = if is_done { Duration::ZERO } else { world.recorder.now() };
     let deadline = Instant::now() + if is_done { SETTLE_LIMIT } else { FAILED_LIMIT };
     let answered = |story: &Story| is_all_answered(story, world).then_some(());
     world.recorder.until(deadline.min(Instant::now() + ACK_LIMIT), answered).await;
@@ -43,7 +49,7 @@ pub(super) async fn settle(world: &World, is_done: bool) {
         read_all(world, &mut readings, deadline).await;
         let heard = |story: &Story| is_all_heard(story).then_some(());
         let is_heard = world.recorder.until(deadline, heard).await.is_some();
-        quiet(world, since, deadline).await;
+        quiet(world, deadline).await;
         // What came meanwhile may be stored, too.
         let is_complete = world.rooms().iter().all(|(_, room)| is_complete(world, room, &readings));
         if is_over || (is_heard && is_complete) {
@@ -151,11 +157,10 @@ fn is_complete(world: &World, room: &str, readings: &BTreeMap<String, Reading>) 
     world.recorder.look(accepted).is_subset(&ids)
 }
 
-/// Waits until nothing has come or gone for a while, counted from `since` at the earliest.
-async fn quiet(world: &World, since: Duration, deadline: Instant) {
+/// Waits until nothing has come or gone for a while.
+async fn quiet(world: &World, deadline: Instant) {
     loop {
         let (moved, now) = (world.recorder.look(|story| story.moved), world.recorder.now());
-        let moved = moved.max(since);
         let Some(left) = QUIET.checked_sub(now.saturating_sub(moved)) else { return };
         if left.is_zero() || Instant::now() >= deadline {
             return;

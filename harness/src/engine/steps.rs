@@ -147,6 +147,7 @@ impl<'w> Running<'w> {
             Step::Thaw(what) => self.thaw(&what.value).await,
             Step::Restart(ending) => self.restart(ending).await,
             Step::RollingRestart(ending) => self.rolling_restart(ending).await,
+            Step::Publish(publish) => self.publish(publish).await,
             Step::Parallel(_) | Step::Repeat(_) | Step::Use(_) => Ok(None), // Steps of their own.
         }
     }

@@ -186,11 +186,17 @@ impl World {
 
     /// The gateway of this name, or any that runs.
     fn gateway(&self, name: Option<&str>) -> Option<SocketAddr> {
+        let name = self.asked(name)?;
+        let number = (0..self.site.gateways.len()).find(|n| numbered(*n) == name);
+        number.map(|n| self.site.gateways[n])
+    }
+
+    /// The name of the gateway that is asked: this one, or any that runs.
+    pub(super) fn asked(&self, name: Option<&str>) -> Option<String> {
         let names = self.names();
-        let numbered = |n: usize| format!("gw{}", n + 1);
-        let runs = |n: usize| !names.stopped.contains(&numbered(n));
-        let wanted = |n: usize| name.map_or_else(|| runs(n), |name| name == numbered(n));
-        (0..self.site.gateways.len()).find(|n| wanted(*n)).map(|n| self.site.gateways[n])
+        let runs = |name: &String| !names.stopped.contains(name);
+        let all = || (0..self.site.gateways.len()).map(numbered);
+        name.map(str::to_owned).or_else(|| all().find(runs))
     }
 
     pub(super) fn user(&self, actor: &str) -> Result<&str, String> {
@@ -324,6 +330,10 @@ impl World {
     }
 }
 
+fn numbered(n: usize) -> String {
+    format!("gw{}", n + 1)
+}
+
 /// The rooms that steps speak of, and those that they make themselves.
 fn names_of_rooms<'s>(
     steps: &'s [Spanned<Step>],
@@ -375,7 +385,8 @@ fn names_of_rooms<'s>(
             | Step::Freeze(_)
             | Step::Thaw(_)
             | Step::Restart(_)
-            | Step::RollingRestart(_) => None,
+            | Step::RollingRestart(_)
+            | Step::Publish(_) => None,
         };
         named.extend(room.map(|room| room.value.as_str()));
     }

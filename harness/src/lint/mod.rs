@@ -4,6 +4,7 @@
 //! which room, which messages have a name. Collects every mistake.
 
 mod people;
+mod seen;
 mod snapshot;
 mod steps;
 
@@ -18,8 +19,14 @@ const PROCESSES_MAX: usize = 8;
 
 /// Everything that is wrong with `scenario`, which was read from `source`, in the order of the lines.
 pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
-    let mut linter =
-        Linter { file, source, scenario, problems: Vec::new(), known: Known::default() };
+    let mut linter = Linter {
+        file,
+        source,
+        scenario,
+        problems: Vec::new(),
+        known: Known::default(),
+        used: None,
+    };
     linter.head();
     linter.stack();
     linter.people();
@@ -40,6 +47,13 @@ struct Linter<'a> {
     scenario: &'a Scenario,
     problems: Vec<Problem>,
     known: Known,
+    /// The `use` whose steps are read: what is wrong there shows here, since the file may be right elsewhere.
+    used: Option<Used>,
+}
+
+struct Used {
+    place: Place,
+    file: String,
 }
 
 /// What is true after the steps so far.
@@ -56,13 +70,20 @@ struct Known {
 
 impl Linter<'_> {
     fn problem(&self, place: impl Into<Place>, text: impl Into<String>) -> Problem {
-        Problem::new(self.file, self.source, place.into(), text)
+        match &self.used {
+            None => Problem::new(self.file, self.source, place.into(), text),
+            Some(Used { place, file }) => {
+                let text = format!("{} (in `{file}`)", text.into());
+                Problem::new(self.file, self.source, *place, text)
+            }
+        }
     }
 
     fn report(&mut self, problem: Problem) {
-        // Hundreds of devices alike make the same mistake at once.
-        let here = self.problems.iter().filter(|it| it.place == problem.place).count();
-        if here < PROBLEMS_OF_A_PLACE_MAX {
+        // Hundreds of devices alike make the same mistake at once, and steps of a shared file have one place.
+        let mut here = self.problems.iter().filter(|it| it.place == problem.place);
+        let is_known = self.used.is_some() && here.clone().any(|it| it.text == problem.text);
+        if !is_known && here.nth(PROBLEMS_OF_A_PLACE_MAX - 1).is_none() {
             self.problems.push(problem);
         }
     }

@@ -2,15 +2,23 @@
 
 use std::path::Path;
 
-use super::{Linter, people::numbered};
+use super::{Linter, Used, people::numbered};
 use crate::scenario::{
-    AckWanted, Backends, Connect, CrashHow, Deliver, EndHow, Expect, Join, Never, Parallel, Place,
-    Repeat, Request, Send, Spanned, Step, Stop, Token, Wait,
+    AckWanted, Backends, Connect, CrashHow, EndHow, Join, Never, Parallel, Place, Publish, Repeat,
+    Request, Send, Spanned, Step, Stop, Token, Use, Wait,
 };
 
 /// Most messages that one step may send, and rounds that it may repeat.
 const COUNT_MAX: usize = 100_000;
 const ROUNDS_MAX: usize = 10_000;
+
+/// The topics of the contract.
+const TOPICS: [&str; 4] = [
+    "chat.messages.v1",
+    "chat.messages.persisted.v1",
+    "chat.memberships.v1",
+    "chat.messages.dlq.v1",
+];
 
 const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -77,14 +85,28 @@ impl Linter<'_> {
             Step::Freeze(what) | Step::Thaw(what) => {
                 self.process(what);
             }
+            Step::Publish(publish) => self.publish(publish),
             Step::Parallel(parallel) => self.parallel(step, parallel),
             Step::Repeat(repeat) => self.repeat(repeat),
-            Step::Use(shared) => {
-                if Path::new(&shared.file.value).extension().is_none_or(|it| it != "yaml") {
-                    let text = "the steps to use stand in a `.yaml` file, named from this one";
-                    self.report(self.problem(&shared.file, text));
-                }
-            }
+            Step::Use(shared) => self.shared(shared),
+        }
+    }
+
+    fn shared(&mut self, shared: &Use) {
+        if Path::new(&shared.file.value).extension().is_none_or(|it| it != "yaml") {
+            let text = "the steps to use stand in a `.yaml` file, named from this one";
+            self.report(self.problem(&shared.file, text));
+        }
+        let is_outermost = self.used.is_none();
+        self.used.get_or_insert_with(|| Used {
+            place: Place::from(&shared.file),
+            file: shared.file.value.clone(),
+        });
+        for step in &shared.steps {
+            self.step(step);
+        }
+        if is_outermost {
+            self.used = None;
         }
     }
 
@@ -199,7 +221,7 @@ impl Linter<'_> {
     }
 
     /// A message that has a name by now.
-    fn message(&mut self, name: &Spanned<String>) {
+    pub(super) fn message(&mut self, name: &Spanned<String>) {
         if !self.known.messages.contains_key(&name.value) {
             let text = format!("no message is named `{}` by then", name.value);
             let problem = self.problem(name, text);
@@ -210,46 +232,6 @@ impl Linter<'_> {
                     problem.with_help(format!("name one: `- send: {{ ..., as: {} }}`", name.value));
             }
             self.report(problem);
-        }
-    }
-
-    fn deliver(&mut self, step: &Spanned<Step>, deliver: &Deliver) {
-        let Deliver { message, messages, to, within, times } = deliver;
-        match (message, messages) {
-            (None, None) => self.report(self.problem(step, "`message` is missing here")),
-            (Some(_), Some(several)) => {
-                self.report(self.problem(several, "write one of `message` and `messages`"));
-            }
-            _ => {}
-        }
-        for name in deliver.names() {
-            self.message(name);
-        }
-        self.times([within]);
-        if let Some(times) = times
-            && times.value == 0
-        {
-            let problem = self.problem(times, "zero times at once is true before anything happens");
-            self.report(
-                problem.with_help("write `- never: { message: ..., to: ..., for: 500ms }`"),
-            );
-        }
-        let room_of = |name: &str| self.known.messages.get(name).cloned().flatten();
-        let rooms: Vec<(String, String)> = deliver
-            .names()
-            .filter_map(|name| Some((name.value.clone(), room_of(&name.value)?)))
-            .collect();
-        for (device, place) in self.devices(to, step) {
-            let is_inside = |room: &str| {
-                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room))
-            };
-            if let Some((name, room)) = rooms.iter().find(|(_, room)| !is_inside(room)) {
-                let text =
-                    format!("`{device}` is not in `{room}` by then: it can never hear `{name}`");
-                let help =
-                    format!("put `- join: {{ who: {device}, room: {room} }}` before the send");
-                self.report(self.problem(place, text).with_help(help));
-            }
         }
     }
 
@@ -270,59 +252,13 @@ impl Linter<'_> {
         self.known.captured.extend(capture.keys().cloned());
     }
 
-    fn expect(&mut self, step: &Spanned<Step>, expect: &Expect) {
-        let Expect { presence, redis, history, stored, topic, within, lasting, ttl, .. } = expect;
-        self.times([within, lasting, ttl]);
-        let subjects = [presence, redis, history, stored, topic];
-        match subjects.iter().filter(|subject| subject.is_some()).count() {
-            0 => {
-                let help = "write `presence: alice`, `redis: \"key\"`, `history: room`, `stored: room` or `topic: name`";
-                self.report(self.problem(step, "nothing is looked at here").with_help(help));
-            }
-            1 => {}
-            _ => {
-                let text =
-                    "`presence`, `redis`, `history`, `stored` and `topic` exclude each other";
-                self.report(self.problem(step, text).with_help("make two steps of it"));
-            }
+    fn publish(&mut self, publish: &Publish) {
+        let topic = &publish.topic;
+        if self.scenario.stack.backends == Backends::Embedded {
+            let problem = self.problem(topic, "an embedded gateway has no Kafka");
+            self.report(problem.with_help("write `stack: { backends: real }`"));
         }
-        if let (Some(_), Some(lasting)) = (within, lasting) {
-            let text = "`within` becomes true in time, `for` stays true: one step cannot do both";
-            self.report(self.problem(lasting, text).with_help("make two steps of it"));
-        }
-        if let Some(actor) = presence {
-            self.actor(&actor.value, actor.into());
-            if expect.online.is_none() && expect.sockets.is_none() {
-                let problem = self.problem(step, "nothing is expected of the presence");
-                self.report(problem.with_help("write `online: true` or `sockets: 2`"));
-            }
-        }
-        if let (Some(value), None) = (&expect.value, &expect.field) {
-            let problem = self.problem(value, "`value` is that of a field of a hash");
-            self.report(problem.with_help("write `field: \"${alice.phone.socket}\"` beside it"));
-        }
-        if let (Some(field), None) = (&expect.field, redis) {
-            self.report(self.problem(field, "`field` is one of a hash in Redis: write `redis:`"));
-        }
-        if let (Some(is_online), Some(sockets)) = (expect.online, expect.sockets)
-            && is_online != (sockets > 0)
-        {
-            let text = format!("`online: {is_online}` with `sockets: {sockets}` can never be true");
-            self.report(self.problem(step, text));
-        }
-        for room in [history, stored].into_iter().flatten() {
-            self.room(&room.value, room.into());
-        }
-        for message in expect.messages.iter().flatten() {
-            self.message(message);
-        }
-        let is_real = self.scenario.stack.backends != Backends::Embedded;
-        for (what, subject) in [("Redis", redis), ("Postgres", stored), ("Kafka", topic)] {
-            if let Some(subject) = subject.as_ref().filter(|_| !is_real) {
-                let problem = self.problem(subject, format!("an embedded gateway has no {what}"));
-                self.report(problem.with_help("write `stack: { backends: real }`"));
-            }
-        }
+        self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
     }
 
     /// Whether there is such a process; a problem if not.

@@ -3,6 +3,7 @@
 //! What a scenario says reaches the page as JSON only, in which no `<` is left, and the program turns it into text nodes. A
 //! policy in the page forbids every request, and every program but ours.
 
+mod calls;
 mod frames;
 mod timeline;
 

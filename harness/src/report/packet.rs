@@ -1,11 +1,16 @@
 //! What a packet says, for people: names instead of ids, and nothing that only machines want.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use crate::history::History;
+use crate::history::{History, Story};
 
 /// Longest text that is shown of a payload, in characters.
 const SHOWN_CHARS_MAX: usize = 60;
+
+/// Ids are at least so long, in bytes: a captured `12` is no id, and would be found everywhere.
+const ID_BYTES_MIN: usize = 12;
 
 /// A packet in words; `None`: a ping, or another packet in which nobody says anything.
 pub(super) fn in_words(history: &History, packet: &str) -> Option<String> {
@@ -67,6 +72,39 @@ fn ack_in_words(ack: &Value) -> String {
         (None, Some(false)) => format!("failed{error}"),
         (None, None) => short(&ack.to_string()),
     }
+}
+
+/// What ids in requests are called: those that the history names, and `hi.id` for the `messageId` of the message `hi`.
+pub(super) fn names_in_calls(history: &History, story: &Story) -> BTreeMap<String, String> {
+    let mut names = history.names().clone();
+    for heard in &story.deliveries {
+        if let Some(name) = history.names().get(&heard.id("clientMsgId")) {
+            names.insert(heard.id("messageId"), format!("{name}.id"));
+        }
+    }
+    names
+}
+
+/// The status of an answer; there may have been none.
+pub(super) fn status_in_words(status: u16) -> String {
+    if status == 0 { "no answer".to_owned() } else { status.to_string() }
+}
+
+/// Names instead of ids, in one walk over the text: there may be thousands of names.
+pub(super) fn with_names(names: &BTreeMap<String, String>, text: &str) -> String {
+    let is_of_id = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let word = rest.find(|c| !is_of_id(c)).unwrap_or(rest.len());
+        let (id, after) = rest.split_at(word);
+        let known = if id.len() < ID_BYTES_MIN { None } else { names.get(&id.to_lowercase()) };
+        shown.push_str(known.map_or(id, String::as_str));
+        let next = after.find(is_of_id).unwrap_or(after.len());
+        shown.push_str(&after[..next]);
+        rest = &after[next..];
+    }
+    shown
 }
 
 /// The beginning of a text, on one line.

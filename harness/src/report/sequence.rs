@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::packet::{in_words, short};
+use super::packet::{in_words, names_in_calls, short, status_in_words, with_names};
 use crate::{
     history::{Story, What, moment},
     verdict::{Failure, Run},
@@ -21,11 +21,14 @@ const TIME_CHARS: usize = 10;
 pub fn sequence(run: &Run, failure: &Failure) -> Vec<String> {
     let story = Story::read(&run.history);
     let devices = devices_of(run, failure, &story);
-    let mut gateways = BTreeSet::new();
-    for known in story.connections.values().filter(|it| devices.contains(&it.device)) {
-        gateways.insert(known.gateway.clone());
-    }
-    let lanes = lanes(&devices, &gateways, &story);
+    let mut ways: BTreeSet<(String, String)> = story
+        .connections
+        .values()
+        .filter(|known| devices.contains(&known.device))
+        .map(|known| (known.device.clone(), known.gateway.clone()))
+        .collect();
+    ways.extend(callers(run, failure, &devices));
+    let lanes = lanes(&ways);
     let mut rows = rows(run, failure.at, &story, &lanes);
     if rows.is_empty() {
         return rows;
@@ -57,18 +60,32 @@ fn devices_of(run: &Run, failure: &Failure, story: &Story) -> BTreeSet<String> {
     if devices.is_empty() { all().collect() } else { devices }
 }
 
-/// Each gateway stands between its devices.
-fn lanes(devices: &BTreeSet<String>, gateways: &BTreeSet<String>, story: &Story) -> Vec<String> {
-    let mut lanes = Vec::new();
+/// Who made requests, and of which gateway: those that a failure is about, and the people behind its devices.
+fn callers(run: &Run, failure: &Failure, devices: &BTreeSet<String>) -> BTreeSet<(String, String)> {
+    let is_theirs = |device: &String, name: &str| {
+        device.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let calls = run.history.entries().iter().filter_map(|entry| {
+        let What::Called { user, gateway: Some(gateway), .. } = &entry.what else { return None };
+        let name = run.history.name(user).trim_matches('`').to_owned();
+        let is_meant = failure.about.is_empty()
+            || failure.about.contains(&name)
+            || devices.iter().any(|device| is_theirs(device, &name));
+        is_meant.then(|| (name, gateway.clone()))
+    });
+    calls.collect()
+}
+
+/// Each gateway stands between those that speak to it. Who speaks to several stands at the first one.
+fn lanes(ways: &BTreeSet<(String, String)>) -> Vec<String> {
+    let gateways: BTreeSet<&str> = ways.iter().map(|(_, gateway)| gateway.as_str()).collect();
+    let mut lanes: Vec<String> = Vec::new();
     for gateway in gateways {
-        let is_here = |device: &&String| {
-            let mut of_device = story.connections.values().filter(|it| it.device == **device);
-            of_device.any(|it| it.gateway == *gateway)
-        };
-        let mut here: Vec<String> = devices.iter().filter(is_here).cloned().collect();
+        let here = ways.iter().filter(|(_, it)| it == gateway).map(|(name, _)| name);
+        let mut here: Vec<String> = here.filter(|name| !lanes.contains(name)).cloned().collect();
         let right = here.split_off(here.len().div_ceil(2));
         lanes.extend(here);
-        lanes.push(gateway.clone());
+        lanes.push(gateway.to_owned());
         lanes.extend(right);
     }
     lanes
@@ -76,6 +93,7 @@ fn lanes(devices: &BTreeSet<String>, gateways: &BTreeSet<String>, story: &Story)
 
 fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<String> {
     let lane = |name: &str| lanes.iter().position(|lane| lane == name);
+    let names = names_in_calls(&run.history, story);
     let mut rows = Vec::new();
     for entry in run.history.entries().iter().take_while(|entry| entry.at <= until) {
         let (connection, packet, is_up) = match &entry.what {
@@ -89,10 +107,19 @@ fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<Stri
                 rows.push(note(entry.at, &format!("*** {what} was found dead ***")));
                 continue;
             }
+            What::Called { user, gateway, call, status, .. } => {
+                let user = run.history.name(user);
+                let gateway = gateway.as_deref().and_then(lane);
+                if let (Some(user), Some(gateway)) = (lane(user.trim_matches('`')), gateway) {
+                    let room = words_max(user, gateway);
+                    let words = call_in_words(&with_names(&names, call), *status, room);
+                    rows.push(arrow(entry.at, lanes.len(), user, gateway, &words));
+                }
+                continue;
+            }
             What::Opened { .. }
             | What::Closed { .. }
             | What::GivenUp { .. }
-            | What::Called { .. }
             | What::Step { .. }
             | What::Presence { .. }
             | What::Rows { .. }
@@ -109,6 +136,22 @@ fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<Stri
         rows.push(arrow(entry.at, lanes.len(), from, to, &words));
     }
     rows
+}
+
+/// `GET /rooms -> 200`. Of a long call the status is still seen.
+fn call_in_words(call: &str, status: u16, chars_max: usize) -> String {
+    let answer = format!(" -> {}", status_in_words(status));
+    let room = chars_max.saturating_sub(answer.len());
+    if call.chars().count() <= room {
+        return format!("{call}{answer}");
+    }
+    let begin: String = call.chars().take(room.saturating_sub(1)).collect();
+    format!("{begin}…{answer}")
+}
+
+/// How many characters have room on an arrow between two lanes.
+fn words_max(from: usize, to: usize) -> usize {
+    (from.abs_diff(to) * LANE_CHARS).saturating_sub(7)
 }
 
 /// Where a lane stands in a line.
@@ -158,4 +201,34 @@ fn write_at(line: &mut [char], at: usize, words: &str) {
 
 fn text(line: &[char]) -> String {
     line.iter().collect::<String>().trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn called(user: &str, gateway: &str, call: &str, status: u16) -> What {
+        let (user, call) = (user.to_owned(), call.to_owned());
+        let (gateway, began) = (Some(gateway.to_owned()), Duration::ZERO);
+        What::Called { user, gateway, call, began, status, reply: serde_json::Value::Null }
+    }
+
+    #[test]
+    fn a_request_goes_from_its_user_to_the_gateway() {
+        let mut run = Run::new("a.yaml", "", "it");
+        run.history.call("u", "alice");
+        let at = Duration::from_millis(10);
+        run.history.push(at, called("u", "gw1", "GET /rooms", 200));
+        run.history.push(at, called("u", "gw1", "GET /rooms/general/messages?limit=1", 503));
+        run.history.push(at, called("v", "gw2", "POST /rooms", 201));
+        let about = vec!["alice".to_owned()];
+        let failure = Failure { about, at, ..Failure::default() };
+        let diagram = sequence(&run, &failure);
+        let expected = [
+            "              alice                              gw1",
+            "  0.01 s        │─────── GET /rooms -> 200 ──────>│",
+            "  0.01 s        │── GET /rooms/general/… -> 503 ─>│",
+        ];
+        assert_eq!(diagram, expected);
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -10,8 +11,28 @@ use serde_json::{Value, json};
 
 use crate::{deploy::Site, engine::redis_dump, report, stack::KAFKA_VERSION, verdict::Run};
 
+/// Most of a server's log: its end. Others use the same server, and it may have run for days.
+const SERVER_LOG_BYTES_MAX: u64 = 256 * 1_024;
+
+/// Where the logs of the servers ended when a scenario began.
+pub(super) type Marks = BTreeMap<PathBuf, u64>;
+
+/// Taken before a scenario begins.
+pub(super) fn marks(site: &Site) -> Marks {
+    let logs = site.deployment.iter().flat_map(|deployment| deployment.server_logs());
+    // A log that is not there yet is all new.
+    let long = |log: &Path| log.metadata().map_or(0, |it| it.len());
+    logs.map(|log| (log.clone(), long(&log))).collect()
+}
+
 /// Writes it below `bundles`; where it is. `None`: it could not be written, which must not hide the failure itself.
-pub(super) async fn write(run: &Run, site: &Site, round: usize, bundles: &Path) -> Option<PathBuf> {
+pub(super) async fn write(
+    run: &Run,
+    site: &Site,
+    marks: &Marks,
+    round: usize,
+    bundles: &Path,
+) -> Option<PathBuf> {
     let name: String =
         run.file.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     let name = name.trim_matches('-').trim_end_matches("-yaml");
@@ -20,10 +41,16 @@ pub(super) async fn write(run: &Run, site: &Site, round: usize, bundles: &Path) 
         Some(url) => redis_dump(url).await.unwrap_or_else(|error| json!({"error": error})),
         None => Value::Null,
     };
-    write_files(run, site, &redis, &directory).ok().map(|()| directory)
+    write_files(run, site, marks, &redis, &directory).ok().map(|()| directory)
 }
 
-fn write_files(run: &Run, site: &Site, redis: &Value, directory: &Path) -> io::Result<()> {
+fn write_files(
+    run: &Run,
+    site: &Site,
+    marks: &Marks,
+    redis: &Value,
+    directory: &Path,
+) -> io::Result<()> {
     // One of an earlier invocation.
     if directory.exists() {
         fs::remove_dir_all(directory)?;
@@ -54,7 +81,25 @@ fn write_files(run: &Run, site: &Site, redis: &Value, directory: &Path) -> io::R
             fs::copy(&path, directory.join(name))?;
         }
     }
+    for (log, mark) in marks {
+        // A server that was never started has written nothing.
+        if let (Some(name), Ok(said)) = (log.file_name(), since(log, *mark)) {
+            fs::write(directory.join(name), said)?;
+        }
+    }
     Ok(())
+}
+
+/// What was written to a log since it was so long, or the end of that.
+fn since(log: &Path, mark: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(log)?;
+    let len = file.metadata()?.len();
+    // A shorter one has begun anew.
+    let begin = if len < mark { 0 } else { mark };
+    file.seek(SeekFrom::Start(begin.max(len.saturating_sub(SERVER_LOG_BYTES_MAX))))?;
+    let mut said = Vec::new();
+    file.take(SERVER_LOG_BYTES_MAX).read_to_end(&mut said)?;
+    Ok(said)
 }
 
 /// What ran, and how to run it again.
@@ -69,4 +114,22 @@ fn versions(run: &Run, site: &Site) -> Value {
         "seed": run.seed,
         "again": format!("harness run {} --seed {}", run.file, run.seed),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_servers_log_the_end_is_kept_that_the_scenario_has_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("kafka.log");
+        fs::write(&log, "before, during").unwrap();
+        assert_eq!(since(&log, 8).unwrap(), b"during");
+        assert_eq!(since(&log, 99).unwrap(), b"before, during");
+        let size = usize::try_from(SERVER_LOG_BYTES_MAX).unwrap() + 9;
+        fs::write(&log, vec![b'x'; size]).unwrap();
+        assert_eq!(since(&log, 3).unwrap().len(), size - 9);
+        assert!(since(&folder.path().join("redis.log"), 0).is_err());
+    }
 }

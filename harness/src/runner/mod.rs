@@ -7,7 +7,12 @@ mod needs;
 mod pool;
 mod selection;
 
-use std::{cell::Cell, net::SocketAddr, path::PathBuf};
+use std::{
+    cell::Cell,
+    env,
+    net::SocketAddr,
+    path::{Component, Path, PathBuf},
+};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -144,18 +149,38 @@ async fn one(
         }
     };
     // Each file has values of its own, which follow from the seed alone.
-    let name = file.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    let place = normal(Path::new(file)).display().to_string();
+    let name =
+        place.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let values = seed.wrapping_add(name);
+    let marks = bundle::marks(&site);
     let mut run = engine::run(file, source, scenario, site.clone(), values, on_step).await;
     run.seed = seed;
     if !matches!(run.verdict, Verdict::Pass | Verdict::Unknown(_)) {
-        run.bundle = bundle::write(&run, &site, round, &options.bundles).await;
+        run.bundle = bundle::write(&run, &site, &marks, round, &options.bundles).await;
     }
     if let Some(deployment) = deployment {
         let is_good = matches!(run.verdict, Verdict::Pass);
         pool.give_back(deployment, is_shared, is_good).await;
     }
     run
+}
+
+/// A file from the current directory on, however somebody wrote it: `./x.yaml` is `x.yaml`.
+fn normal(file: &Path) -> PathBuf {
+    // Without a current directory the file could not have been read, unless its path begins at the root.
+    let here = env::current_dir().unwrap_or_default();
+    let mut whole = PathBuf::new();
+    for part in here.join(file).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                whole.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => whole.push(part),
+        }
+    }
+    whole.strip_prefix(&here).map(Path::to_owned).unwrap_or(whole)
 }
 
 fn empty(fixture: &Fixture, seed: u64, verdict: Verdict) -> Run {
@@ -211,5 +236,20 @@ async fn lacking(scenario: &Scenario, needs: Needs, target: &Target) -> Option<S
             };
             Some(format!("it needs {reason}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_the_same_however_it_is_written() {
+        let here = env::current_dir().unwrap();
+        let whole = here.join("a/x.yaml").display().to_string();
+        for written in ["a/x.yaml", "./a/x.yaml", "a/./b/../x.yaml", &whole] {
+            assert_eq!(normal(Path::new(written)), Path::new("a/x.yaml"), "{written}");
+        }
+        assert_eq!(normal(Path::new("/other/x.yaml")), Path::new("/other/x.yaml"));
     }
 }

@@ -36,6 +36,7 @@ impl Needs {
                     self.database |= expect.stored.is_some();
                     self.kafka |= expect.topic.is_some();
                 }
+                Step::Publish(_) => self.kafka = true,
                 Step::Stop(stop) | Step::Restart(stop) | Step::RollingRestart(stop) => {
                     self.breaks(&stop.what.value);
                 }

@@ -36,8 +36,8 @@ pub use shared::load_shared;
 pub use spanned::Spanned;
 pub use stack::{Backends, Ping, Stack};
 pub use steps::{
-    Connect, Deliver, Expect, Join, Never, Parallel, Raw, Repeat, Request, Send, Step, Token,
-    TokenPlace, Use, Wait, WaitFor,
+    Connect, Deliver, Expect, Join, Never, Parallel, Publish, Raw, Repeat, Request, Send, Step,
+    Token, TokenPlace, Use, Wait, WaitFor,
 };
 pub use text::{Generator, Text};
 pub use time::{Time, TimeNames};

@@ -61,6 +61,8 @@ pub enum Step {
     Restart(Stop),
     /// Restarts `gateways` or `workers`, one after the other.
     RollingRestart(Stop),
+    /// Another program writes a record into a topic.
+    Publish(Publish),
     /// Runs blocks of steps side by side.
     Parallel(Parallel),
     /// Runs steps again and again.
@@ -93,6 +95,7 @@ impl Step {
             Self::Thaw(_) => "thaw",
             Self::Restart(_) => "restart",
             Self::RollingRestart(_) => "rolling_restart",
+            Self::Publish(_) => "publish",
             Self::Parallel(_) => "parallel",
             Self::Repeat(_) => "repeat",
             Self::Use(_) => "use",
@@ -288,7 +291,7 @@ pub struct Expect {
     pub field: Option<Spanned<String>>,
     /// With `field`: what its value has, as JSON.
     pub value: Option<Spanned<Value>>,
-    /// With `redis`: how long the key still lives.
+    /// With `redis`: how long the key still lives: at most this, and over half of it, since it was just refreshed.
     pub ttl: Option<Spanned<Time>>,
     /// A room whose history is read over HTTP.
     pub history: Option<Spanned<String>>,
@@ -341,6 +344,19 @@ pub struct Never {
     /// How long they go without it.
     #[serde(rename = "for")]
     pub lasting: Spanned<Time>,
+}
+
+/// Another program writes a record into a topic.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// The topic, by the contract's name: `chat.messages.v1`.
+    pub topic: Spanned<String>,
+    /// Its key: `${general}`.
+    #[schemars(example = &"${general}")]
+    pub key: Spanned<String>,
+    /// What it says: a text as it is, anything else as JSON.
+    pub value: Spanned<Value>,
 }
 
 /// Blocks of steps that run side by side.

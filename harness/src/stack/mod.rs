@@ -99,6 +99,11 @@ impl Stack {
         self.root.join(self.name.as_str())
     }
 
+    /// Where a server of it writes its log.
+    pub fn log(&self, service: Service) -> PathBuf {
+        self.directory().join(service.name()).with_extension("log")
+    }
+
     /// Starts those of `services` that do not run, all at once, and returns when every one answers. Frozen ones are thawed.
     /// On failure the others stay up, and so do the logs, until [`Stack::down`]. Cancelling it is as safe as killing it:
     /// what was started is on record.

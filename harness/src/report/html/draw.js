@@ -1,13 +1,13 @@
 // Draws a part of a timeline: only what is in it, and each frame for itself only while they are few.
 
 const GUTTER = 132;
-const HEIGHTS = { axis: 24, steps: 24, faults: 24, presence: 26, gateway: 34, device: 40 };
+const HEIGHTS = { axis: 24, steps: 24, faults: 24, presence: 26, gateway: 34, calls: 26, device: 40 };
 const SINGLE_MAX = 700;
 const LABELS_MAX = 260;
 const LABEL_CHAR = 6.2;
 
 /** Lanes from the top, each with its place. */
-function placeLanes(timeline, devices, gateways) {
+function placeLanes(timeline, devices, gateways, callers) {
   const lanes = [];
   let y = 0;
   const add = (kind, name, more = {}) => {
@@ -21,6 +21,7 @@ function placeLanes(timeline, devices, gateways) {
   }
   for (const [user, name] of timeline.users.entries()) add("presence", `${name} in Redis`, { user });
   for (const gateway of gateways) add("gateway", timeline.gateways[gateway], { gateway });
+  for (const caller of callers) add("calls", `${timeline.callers[caller]} over HTTP`, { caller });
   for (const device of devices) add("device", timeline.devices[device], { device });
   return { lanes, height: y + 6 };
 }
@@ -131,6 +132,29 @@ const LANES = {
       pen.plot.append(draw("path", { class: "notice", d: `M${x} ${y - 8}l7 8l-7 8l-7 -8z`, "data-tip": tip }));
     }
   },
+  calls(pen, lane) {
+    const calls = pen.scene.calls.filter((call) => call.caller === lane.caller && pen.isIn(call.from, call.to));
+    const y = lane.y + lane.height / 2;
+    for (const [index, call] of calls.entries()) {
+      const kind = call.is_good ? "k1" : "k2";
+      const [left, right] = [pen.x(call.from), pen.x(call.to)];
+      const chosen = call === pen.scene.chosenCall ? "is-chosen" : "";
+      const gateway = pen.scene.gatewayLane.get(call.gateway);
+      if (gateway) {
+        pen.plot.append(
+          draw("path", { class: `link ${kind}`, d: `M${left} ${gateway.y + gateway.height / 2}V${y}` }),
+          draw("path", { class: `marks ${kind}`, d: `M${left} ${gateway.y + 9}v${gateway.height - 18}` }));
+      }
+      const tip = `${callWords(call)}, took ${shown((call.to - call.from) / 1e6)}`;
+      pen.plot.append(draw("rect", {
+        class: `call ${kind} ${chosen}`, x: left, y: lane.y + 5, width: Math.max(4, right - left), height: lane.height - 10, rx: 2,
+        "data-tip": tip, "data-call": call.number,
+      }));
+      const begin = Math.max(right, left + 4) + 4;
+      const room = Math.floor(((calls[index + 1] ? pen.x(calls[index + 1].from) : pen.width) - begin - 4) / LABEL_CHAR);
+      if (room >= 8) pen.plot.append(draw("text", { class: "words", x: begin, y: y + 4 }, callWords(call, room)));
+    }
+  },
   device(pen, lane) {
     faultBands(pen, lane);
     const { connections, end, gateways } = pen.scene.timeline;
@@ -208,6 +232,12 @@ function drawSingle(pen, visible) {
     }
   }
   pen.plot.append(...marks);
+}
+
+/** `GET /rooms → 200`; of a long call the status is still seen. */
+function callWords({ asked, status }, room = Infinity) {
+  const answer = ` → ${status}`;
+  return cut(asked, Math.max(2, room - answer.length)) + answer;
 }
 
 function cut(text, room) {

@@ -59,9 +59,11 @@ Object.assign(Timeline.prototype, {
     const frame = this.nearest(this.at(event));
     if (frame) {
       this.choose(frame);
+    } else if (drag.target.dataset.call) {
+      this.chooseCall(this.calls[Number(drag.target.dataset.call)]);
     } else if (drag.target.dataset.step) {
       this.step(Number(drag.target.dataset.step));
-    } else if (this.chosen) {
+    } else if (this.chosen || this.chosenCall) {
       this.choose(null);
     }
   },
@@ -157,6 +159,22 @@ function setOut(packet) {
   } catch {
     return packet;
   }
+}
+
+/** What is told of a request, as nodes. */
+function callDetail(timeline, call) {
+  const { callers, gateways } = timeline.data;
+  const asked = call.gateway === null ? "nobody" : gateways[call.gateway];
+  const step = timeline.body.steps.findLast((step) => step.from * 1e6 <= call.from);
+  const top = el("div", { class: "top" },
+    el("span", { class: `kind ${call.is_good ? "k1" : "k2"}` }, "HTTP"),
+    el("h4", {}, callWords(call)),
+    el("span", {}, `${callers[call.caller]} → ${asked}`),
+    el("time", { class: "mono" }, exact(call.from)),
+    el("span", { class: "dim" }, `took ${shown((call.to - call.from) / 1e6)}`),
+    step ? el("span", { class: "dim" }, `during line ${step.line}`) : null);
+  const said = call.reply === "null" ? "no body" : setOut(call.reply).trim();
+  return [top, el("div", { class: "parts" }, el("pre", {}, said))];
 }
 
 /** What is told of a frame, as nodes. */

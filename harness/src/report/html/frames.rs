@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::{super::packet::in_words, timeline::Limits};
+use super::{
+    super::packet::{in_words, with_names},
+    timeline::Limits,
+};
 use crate::history::{ConnectionId, History, What};
 
 /// What a frame is. The page knows the same numbers.
@@ -20,9 +23,6 @@ enum Kind {
     Ping = 6,
     Other = 7,
 }
-
-/// Ids are at least so long, in bytes: a captured `12` is no id, and would be found everywhere.
-const ID_BYTES_MIN: usize = 12;
 
 /// Microseconds since the frame before, the connection, whether it was received, the kind, the text, and the subject plus
 /// one; 0: it has none.
@@ -234,24 +234,8 @@ fn without_signature(packet: &str) -> String {
     }
 }
 
-/// Names instead of ids, in one walk over the text: there may be thousands of names.
-fn with_names(names: &BTreeMap<String, String>, text: &str) -> String {
-    let is_of_id = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let word = rest.find(|c| !is_of_id(c)).unwrap_or(rest.len());
-        let (id, after) = rest.split_at(word);
-        let known = if id.len() < ID_BYTES_MIN { None } else { names.get(&id.to_lowercase()) };
-        shown.push_str(known.map_or(id, String::as_str));
-        let next = after.find(is_of_id).unwrap_or(after.len());
-        shown.push_str(&after[..next]);
-        rest = &after[next..];
-    }
-    shown
-}
-
-fn shortened(text: &str, chars_max: usize) -> String {
+/// A text of which at most so many characters are shown.
+pub(super) fn shortened(text: &str, chars_max: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(chars_max) else { return text.to_owned() };
     format!("{}… ({} characters more)", &text[..end], text[end..].chars().count())
 }

@@ -12,7 +12,7 @@ function showRun(main, head, body, invariants) {
     ...headOf(head),
     ...body.failures.map((failure, index) => failureCard(head, failure, body.diagrams[index], see)),
     ...body.findings.map((finding) => findingCard(finding, invariants, see)),
-    ...(body.timeline.connections.length > 0 ? [el("h3", {}, "Timeline"), timeline.node] : []),
+    ...(body.timeline.connections.length + body.timeline.calls.length > 0 ? [el("h3", {}, "Timeline"), timeline.node] : []),
     ...(body.steps.length > 0 ? [el("h3", {}, "Steps"), stepTable(body, showStep)] : []),
     el("h3", {}, head.file), sourceOf(body));
   main.scrollTop = 0;

@@ -5,7 +5,8 @@ const ZOOM = 1.6;
 const REACH = 10;
 /** How long a page that is being scrolled goes on scrolling over the timeline, in milliseconds. */
 const SCROLL_GOES_ON = 350;
-const KINDS = ["event", "ack", "refusal", "newMessage", "connect", "disconnect", "transport", "other"];
+const KINDS = ["event", "ack", "refusal", "newMessage", "connect", "disconnect", "transport", "other", "HTTP"];
+const HTTP = KINDS.indexOf("HTTP");
 
 /** Frames as objects, with absolute times. */
 function readFrames(timeline) {
@@ -30,7 +31,9 @@ class Timeline {
     this.devices = new Set();
     this.kinds = new Set();
     this.text = "";
+    this.calls = this.data.calls.map((call, number) => ({ ...call, number }));
     this.chosen = null;
+    this.chosenCall = null;
     this.scrolled = 0;
     this.build();
     this.filter();
@@ -60,6 +63,7 @@ class Timeline {
       button("−", "Out (key −)", zoomed(ZOOM)), button("+", "In (key +)", zoomed(1 / ZOOM)), button("All", "All of it (key 0)", () => this.show(0, this.end)));
     const changed = () => this.filter();
     const used = new Set(this.frames.map((frame) => frame.kind));
+    if (this.calls.length > 0) used.add(HTTP);
     const chips = el("div", { class: "chips", role: "group", "aria-label": "Filter by device and by kind of frame" },
       ...this.data.devices.map((name, device) => toggle(name, "device", this.devices, device, changed)),
       el("span", { class: "gap" }),
@@ -114,10 +118,15 @@ class Timeline {
       isOf(this.devices, frame.device) && isOf(this.kinds, frame.kind) && (texts[frame.text] || subjects[frame.subject - 1]));
     const devices = [...timeline.devices.keys()].filter((device) => isOf(this.devices, device));
     const near = new Set(timeline.connections.filter((it) => isOf(this.devices, it.device)).map((it) => it.gateway));
+    const calls = this.calls.filter((call) => isOf(this.kinds, HTTP) && (!this.text || `${callWords(call)} ${call.reply}`.toLowerCase().includes(this.text)));
+    // Whose devices are shown.
+    const callers = [...timeline.callers.keys()].filter((caller) =>
+      this.devices.size === 0 || devices.some((device) => timeline.devices[device].startsWith(`${timeline.callers[caller]}.`)));
+    for (const call of calls) if (callers.includes(call.caller) && call.gateway !== null) near.add(call.gateway);
     const gateways = [...timeline.gateways.keys()].filter((gateway) => near.has(gateway));
-    const { lanes, height } = placeLanes(timeline, devices, gateways);
+    const { lanes, height } = placeLanes(timeline, devices, gateways, callers);
     this.scene = {
-      timeline, frames, lanes, height, steps: this.body.steps, verdicts: verdictMarks(this.body),
+      timeline, frames, calls, lanes, height, steps: this.body.steps, verdicts: verdictMarks(this.body),
       deviceLane: new Map(lanes.filter((lane) => lane.kind === "device").map((lane) => [lane.device, lane])),
       gatewayLane: new Map(lanes.filter((lane) => lane.kind === "gateway").map((lane) => [lane.gateway, lane])),
     };
@@ -135,6 +144,7 @@ class Timeline {
     const width = this.lanesBox.clientWidth;
     if (width === 0) return;
     this.scene.width = width;
+    this.scene.chosenCall = this.chosenCall;
     const drawn = drawScene(this.scene, this.view);
     this.x = drawn.x;
     const chosen = this.chosen ? this.chosenMarks() : [];
@@ -209,8 +219,15 @@ class Timeline {
     this.node.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
 
+  chooseCall(call) {
+    this.choose(null);
+    this.chosenCall = call;
+    this.showDetail();
+  }
+
   choose(frame) {
     this.chosen = frame;
+    this.chosenCall = null;
     if (frame && (frame.at < this.view.from || frame.at > this.view.to)) {
       const half = (this.view.to - this.view.from) / 2;
       this.show(frame.at - half, frame.at + half);
@@ -220,7 +237,7 @@ class Timeline {
   }
 
   showDetail() {
-    this.detail.replaceChildren(...frameDetail(this, this.chosen));
+    this.detail.replaceChildren(...(this.chosenCall ? callDetail(this, this.chosenCall) : frameDetail(this, this.chosen)));
   }
 }
 

@@ -8,7 +8,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::frames::{Frames, Reader};
+use super::{
+    calls::{self, Calls},
+    frames::{Frames, Reader},
+};
 use crate::{
     history::{ConnectionId, Entry, Story, What},
     verdict::Run,
@@ -36,6 +39,8 @@ pub(super) struct Timeline {
     faults: Vec<Fault>,
     notices: Vec<Notice>,
     presence: Vec<Presence>,
+    #[serde(flatten)]
+    calls: Calls,
 }
 
 /// `device`, `gateway` and `user` are places in the lists of names.
@@ -86,7 +91,9 @@ impl Timeline {
         let frames = Reader::new(&run.history, &names, &places, limits).read(limits.frames);
         let Frames { list: frames, texts, subjects, left_out } = frames;
         let devices = names_of(story.connections.values().map(|it| it.device.as_str()));
-        let gateways = names_of(story.connections.values().map(|it| it.gateway.as_str()));
+        let asked = calls::gateways(&run.history);
+        let connected = story.connections.values().map(|it| it.gateway.as_str());
+        let gateways = names_of(connected.chain(asked));
         let users = names_of(story.presence.iter().map(|it| it.user.as_str()));
         let end = micros(run.duration.max(story.end));
         let connections = story.connections.values().map(|known| Connection {
@@ -110,21 +117,22 @@ impl Timeline {
                 .map(|id| run.history.name(id).trim_matches('`').to_owned())
                 .collect(),
             devices,
+            calls: Calls::of(&run.history, &story, &gateways, limits.packet_chars),
             gateways,
         }
     }
 }
 
-fn micros(time: Duration) -> u64 {
+pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Each once, in order.
-fn names_of<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
+pub(super) fn names_of<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
     names.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
 }
 
-fn place(names: &[String], name: &str) -> usize {
+pub(super) fn place(names: &[String], name: &str) -> usize {
     names.iter().position(|known| known == name).unwrap_or_default()
 }
 

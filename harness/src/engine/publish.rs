@@ -1,0 +1,40 @@
+//! The step in which another program writes a record into a topic.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientConfig,
+    producer::{FutureProducer, FutureRecord},
+};
+
+use super::steps::{Running, StepResult, wrong};
+use crate::scenario::Publish;
+
+/// How long Kafka may take to keep a record.
+const PUBLISH_LIMIT: Duration = Duration::from_secs(10);
+
+impl Running<'_> {
+    pub(super) async fn publish(&self, publish: &Publish) -> StepResult {
+        let topic = &publish.topic.value;
+        let expected = format!("Kafka takes a record for `{topic}`");
+        let written = self.write(publish).await;
+        written.map(|()| None).map_err(|why| wrong(expected, why))
+    }
+
+    async fn write(&self, publish: &Publish) -> Result<(), String> {
+        let topics = self.world.site.kafka.as_ref().ok_or("no Kafka was given")?;
+        let key = self.world.fill(&publish.key.value)?;
+        let value = self.world.fill_json(&publish.value.value, "")?;
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let topic = format!("{}{}", topics.prefix, publish.topic.value);
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", &topics.brokers)
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", PUBLISH_LIMIT.as_millis().to_string())
+            .create()
+            .map_err(|error| format!("Kafka says: {error}"))?;
+        let record = FutureRecord::to(&topic).key(&key).payload(&value);
+        let sent = producer.send(record, PUBLISH_LIMIT).await;
+        sent.map(|_| ()).map_err(|(error, _)| format!("Kafka says: {error}"))
+    }
+}
