@@ -107,7 +107,7 @@ impl Deployment {
         let http = http.expect("no setting can be wrong");
         let starting = processes.values_mut().map(|process| process.start(&http));
         futures_util::future::try_join_all(starting).await?;
-        Ok(Self {
+        let deployment = Self {
             shape,
             directory,
             servers: servers.cloned(),
@@ -116,7 +116,17 @@ impl Deployment {
             addresses,
             processes: processes.into_iter().map(|(name, it)| (name, Mutex::new(it))).collect(),
             http,
-        })
+        };
+        deployment.shared_out().await;
+        Ok(deployment)
+    }
+
+    /// Waits until each worker has its partitions: while they are shared out nothing is stored, and a scenario that begins then
+    /// would take the first message for late.
+    async fn shared_out(&self) {
+        if let Some(servers) = self.servers.as_ref().filter(|_| self.shape.workers > 0) {
+            servers.shared_out(self.prefix.trim_end_matches('.'), self.shape.workers).await;
+        }
     }
 
     /// It, as the engine sees it.
@@ -199,6 +209,7 @@ impl Deployment {
             process.start(&self.http).await
         });
         futures_util::future::try_join_all(mending).await?;
+        self.shared_out().await;
         Ok(())
     }
 

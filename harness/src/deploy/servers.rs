@@ -1,20 +1,25 @@
 //! The servers of a stack, as deployments use them: each with a database and topics of its own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
+    error::KafkaResult,
 };
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::DeployError;
 use crate::stack::{Service, Stack, StackError, StackName};
 
 /// How long it may take to remove what a deployment has left; a server that is away keeps it.
 const FORGET_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long workers may take to share the partitions out, and how often we look.
+const SHARED_OUT_LIMIT: Duration = Duration::from_secs(15);
+const POLL: Duration = Duration::from_millis(30);
 
 /// Real servers that are up.
 #[derive(Clone, Debug)]
@@ -70,6 +75,29 @@ impl Servers {
         Ok(format!("{base}/{name}"))
     }
 
+    /// Waits until a consumer group has so many members and shares its partitions among them. One that does not get there
+    /// is left to who looks at what comes of it.
+    pub(super) async fn shared_out(&self, group: &str, members: usize) {
+        let Ok(admin) = self.admin().map(Arc::new) else { return };
+        let deadline = Instant::now() + SHARED_OUT_LIMIT;
+        while Instant::now() < deadline {
+            let (admin, name) = (Arc::clone(&admin), group.to_owned());
+            let look = tokio::task::spawn_blocking(move || {
+                let groups = admin.inner().fetch_group_list(Some(&name), FORGET_LIMIT).ok()?;
+                let group = groups.groups().first()?;
+                Some(group.state() == "Stable" && group.members().len() == members)
+            });
+            if look.await.ok().flatten() == Some(true) {
+                return;
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    fn admin(&self) -> KafkaResult<AdminClient<DefaultClientContext>> {
+        ClientConfig::new().set("bootstrap.servers", &self.brokers).create()
+    }
+
     /// Removes a database and topics, with the group of the same name; what cannot be removed now stays.
     pub(super) async fn forget(&self, name: &str, topics: &[String]) {
         let database = async {
@@ -80,8 +108,7 @@ impl Servers {
             connection.execute(statement).await
         };
         let records = async {
-            let admin: AdminClient<DefaultClientContext> =
-                ClientConfig::new().set("bootstrap.servers", &self.brokers).create()?;
+            let admin = self.admin()?;
             let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
             let options = AdminOptions::new().request_timeout(Some(FORGET_LIMIT));
             admin.delete_topics(&topics, &options).await?;

@@ -28,6 +28,9 @@ const JAVA_OPTIONS: [&str; 9] = [
 const SESSION_TIMEOUT_MS: u32 = 4_000;
 const HEARTBEAT_INTERVAL_MS: u32 = 1_000;
 
+/// An empty group waits so long for more members: two workers that start together share the partitions out once, not twice.
+const REBALANCE_DELAY_MS: u32 = 200;
+
 /// The programs that are missing, each with the Debian package that has it.
 pub(super) fn lacking() -> Result<Vec<(&'static str, &'static str)>, StackError> {
     let mut lacking = Vec::new();
@@ -98,7 +101,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
+group.initial.rebalance.delay.ms={REBALANCE_DELAY_MS}
 broker.session.timeout.ms={SESSION_TIMEOUT_MS}
 broker.heartbeat.interval.ms={HEARTBEAT_INTERVAL_MS}
 "
