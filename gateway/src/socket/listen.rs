@@ -20,8 +20,11 @@ use super::connection::{Connection, Peer};
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// What a connection over the limit is told; a Socket.IO client tries again by itself.
-const OVER_LIMIT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
-    Content-Length: 0\r\nConnection: close\r\n\r\n";
+const OVER_LIMIT: &str = concat!(
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n",
+    "Content-Type: application/json\r\nContent-Length: 90\r\n\r\n",
+    r#"{"statusCode":503,"error":"Service Unavailable","message":"Over the limit of connections"}"#
+);
 
 /// Longest header of a request: a token of 8 KiB, cookies and what proxies add.
 const HEADER_BYTES_MAX: usize = 32 * 1_024;
@@ -90,7 +93,7 @@ async fn refuse(stream: TcpStream, _permit: OwnedSemaphorePermit) -> io::Result<
     if stream.read(&mut request).await? == 0 {
         return Ok(());
     }
-    stream.write_all(OVER_LIMIT).await?;
+    stream.write_all(OVER_LIMIT.as_bytes()).await?;
     stream.shutdown().await
 }
 

@@ -168,9 +168,14 @@ async fn over_the_limit_a_connection_is_answered_503_before_the_upgrade() {
     let _first = world.connect(Transport::WebSocket, &alice).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let url = world.gateway().url("/socket.io/?EIO=4&transport=polling");
-    let response = http.get(url).send().await.unwrap();
-    assert_eq!(response.status(), 503);
-    assert_eq!(response.headers()["retry-after"], "1");
+    for url in [url, world.gateway().url("/rooms")] {
+        let response = http.get(url).send().await.unwrap();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+        let body: serde_json::Value = response.json().await.unwrap();
+        assert_eq!(body["statusCode"], 503);
+        assert_eq!(body["error"], "Service Unavailable");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ const DISCONNECT_LIMIT: Duration = Duration::from_secs(2);
 const POST_BYTES_MAX: usize = 90_000;
 
 /// How long a device that will upgrade polls first: long enough to be in a conversation by then.
-const POLLING_FIRST: Duration = Duration::from_millis(150);
+const POLLING_FIRST: Duration = Duration::from_millis(400);
 
 /// Between the packets of a long-polling body.
 const SEPARATOR: char = '\u{1e}';
