@@ -77,10 +77,9 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
             }
         }
         for inside in story.inside.iter().filter(|inside| inside.room == *room) {
-            let has_stayed = inside.leaving.is_none() || heard_later(story, inside, ids.get(&key));
             if inside.joined < sent.at
-                && has_stayed
                 && !heard.contains(&(inside.connection, key.clone()))
+                && (inside.leaving.is_none() || heard_later(story, inside, ids.get(&key)))
             {
                 let text = format!(
                     "{} was in {place} since {} and never heard {what}, sent at {} and accepted",
@@ -100,9 +99,8 @@ fn heard_later(story: &Story, inside: &Inside, id: Option<&String>) -> bool {
     story.deliveries.iter().any(|delivery| {
         delivery.connection == inside.connection
             && delivery.id("roomId") == inside.room
-            && inside.asked <= delivery.at
-            && inside.left.is_none_or(|left| delivery.at <= left)
             && delivery.id("messageId") > *id
+            && stay(story, delivery).is_some_and(|stay| std::ptr::eq(stay, inside))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Finding, delivery};
+use super::{Finding, delivery, faults::Fault};
 use crate::{
     history::{History, Story, What, moment, shown},
     scenario::TimeNames,
@@ -40,9 +40,9 @@ pub(super) fn entries(
     times: TimeNames,
     findings: &mut Vec<Finding>,
 ) {
-    // After a fault an entry may outlive its owner, until its TTL; the checks of presence know how long.
-    let is_broken =
-        history.entries().iter().any(|entry| matches!(&entry.what, What::Broken { .. }));
+    // After a fault of theirs an entry may outlive its owner, until its TTL; the checks of presence know how long.
+    let faults = Fault::all(history);
+    let is_touched = |names: &[&str]| faults.iter().any(|fault| names.contains(&fault.what));
     for entry in history.entries() {
         let What::Kept { user, ttl_ms, fields } = &entry.what else { continue };
         let name = history.name(user);
@@ -62,13 +62,18 @@ pub(super) fn entries(
                 known.socket.as_ref() == Some(socket) && known.user.eq_ignore_ascii_case(user)
             });
             let Some(owner) = owner else {
+                // The answer to its CONNECT may have been lost with a network or a gateway.
+                if faults.iter().any(|fault| fault.what != "postgres" && fault.what != "kafka") {
+                    continue;
+                }
                 report(format!(
                     "Redis has the field `{socket}` of {name}, a socket that nobody has"
                 ));
                 continue;
             };
             let ended = owner.ended().filter(|at| *at + SOON < entry.at);
-            if let Some(ended) = ended.filter(|_| !is_broken) {
+            let is_excused = is_touched(&["redis", &owner.device, &owner.gateway]);
+            if let Some(ended) = ended.filter(|_| !is_excused) {
                 let (device, ended) = (&owner.device, moment(ended));
                 report(format!("Redis has the field of {device}, which was gone at {ended}"));
             }

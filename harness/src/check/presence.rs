@@ -102,7 +102,8 @@ impl Judge<'_> {
             let (socket, welcomed) = (known.socket.clone()?, known.welcomed?);
             let is_there = known.user.eq_ignore_ascii_case(&seen.user)
                 && welcomed + SOON < seen.began
-                && known.ended().is_none_or(|ended| ended > seen.at);
+                // A gateway that ends it removes the entry first.
+                && known.ended().is_none_or(|ended| ended > seen.at + LATE);
             if !is_there
                 || seen.sockets.contains(&socket)
                 || self.has_expired(*id, welcomed, seen)

@@ -36,6 +36,8 @@ const UNREVIEWED: u8 = 6;
 const UNKNOWN: u8 = 7;
 /// Exit code: broken off by Ctrl-C, as shells say it.
 const INTERRUPTED: u8 = 130;
+/// Exit code: its terminal is gone.
+const HUNG_UP: u8 = 129;
 /// Exit code: broken off by SIGTERM.
 const TERMINATED: u8 = 143;
 

@@ -11,11 +11,12 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, builder::FalseyValueParser};
+use futures_util::future::select_all;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    FAILED, FIXTURES, FLAKY, INTERRUPTED, LACKING, NOTHING_MATCHED, SUCCESS, TERMINATED, UNKNOWN,
-    UNREVIEWED, WRONG_FILE,
+    FAILED, FIXTURES, FLAKY, HUNG_UP, INTERRUPTED, LACKING, NOTHING_MATCHED, SUCCESS, TERMINATED,
+    UNKNOWN, UNREVIEWED, WRONG_FILE,
     progress::Progress,
     snapshots,
     terminal::{note, say},
@@ -26,7 +27,7 @@ use crate::{
     report,
     runner::{self, Event, Fixture, Options, Running, Selection, Target, find},
     scenario::Client,
-    stack::StackName,
+    stack::{Stack, StackName},
     verdict::{Run as ScenarioRun, Verdict},
 };
 
@@ -127,8 +128,28 @@ impl Run {
             return Ok(NOTHING_MATCHED);
         }
         let known = self.known.as_deref().map(read_known).transpose()?;
+        let stack = self.stack()?;
+        let ran = tokio::select! {
+            ran = self.go(&fixtures, known.as_ref(), stack.as_ref()) => ran,
+            code = interrupted() => Ok(code),
+        };
+        // Whoever asks twice does not want to wait.
+        tokio::select! {
+            () = self.leave(stack) => {}
+            code = interrupted() => return Ok(code),
+        }
+        ran
+    }
+
+    /// Runs them, and says what came of it.
+    async fn go(
+        &self,
+        fixtures: &[Fixture],
+        known: Option<&Known>,
+        stack: Option<&Stack>,
+    ) -> anyhow::Result<u8> {
         let scratch = tempfile::tempdir().context("making a folder for logs and data")?;
-        let options = match self.options(scratch.path()).await {
+        let options = match self.options(scratch.path(), stack).await {
             Ok(options) => options,
             Err(error) => {
                 note(&format!("error: {error:#}"));
@@ -136,22 +157,11 @@ impl Run {
             }
         };
         let began = Instant::now();
-        let watched = tokio::select! {
-            watched = self.watch(&fixtures, &options) => Ok(watched),
-            code = interrupted() => Err(code),
-        };
-        let told = match watched {
-            Ok(runs) => runs.and_then(|runs| Ok((self.tell(&fixtures, &runs)?, runs))),
-            Err(code) => {
-                self.leave_servers(&options.target, true).await;
-                return Ok(code);
-            }
-        };
-        self.leave_servers(&options.target, false).await;
-        let (unreviewed, runs) = told?;
+        let runs = self.watch(fixtures, &options).await?;
+        let unreviewed = self.tell(fixtures, &runs)?;
         say(&format!("seed {}, {:.1} s", options.seed, began.elapsed().as_secs_f64()))?;
         if let Some(known) = known {
-            let comparison = compare(&known, &runs);
+            let comparison = compare(known, &runs);
             say(&report::differences(&comparison))?;
             let is_seen = runs.iter().any(|it| !matches!(it.verdict, Verdict::Skipped(_)));
             return Ok(match (is_seen, comparison.is_exact()) {
@@ -167,13 +177,24 @@ impl Run {
         })
     }
 
-    /// Ends a stack that is ours; one that stays is left running, also after scenarios that were broken off.
-    async fn leave_servers(&self, target: &Target, is_broken_off: bool) {
-        let Target::Real(servers) = target else { return };
-        let left = match (&self.stack, is_broken_off) {
-            (None, _) => servers.stack.down(&|_| {}).await.map(drop),
-            (Some(_), true) => servers.mend().await,
-            (Some(_), false) => Ok(()),
+    /// The servers that scenarios run on; `None`: on embedded backends, or against gateways that run already.
+    fn stack(&self) -> anyhow::Result<Option<Stack>> {
+        if self.embedded || !self.url.is_empty() {
+            return Ok(None);
+        }
+        let name = match &self.stack {
+            Some(name) => name.clone(),
+            None => format!("run-{}", process::id()).parse()?,
+        };
+        Ok(Some(Stack::named(name)))
+    }
+
+    /// Ends a stack that is ours; one that stays is left running, whatever scenarios have done to it.
+    async fn leave(&self, stack: Option<Stack>) {
+        let Some(stack) = stack else { return };
+        let left = match &self.stack {
+            None => stack.down(&|_| {}).await.map(drop),
+            Some(_) => stack.mend().await,
         };
         if let Err(error) = left {
             note(&format!("error: the servers could not be left as they should be: {error}"));
@@ -200,16 +221,12 @@ impl Run {
         Ok(unreviewed)
     }
 
-    async fn target(&self) -> anyhow::Result<Target> {
+    async fn target(&self, stack: Option<&Stack>) -> anyhow::Result<Target> {
+        if let Some(stack) = stack {
+            return Ok(Target::Real(Servers::up(stack.clone(), note).await?));
+        }
         if self.embedded {
             return Ok(Target::Embedded);
-        }
-        if self.url.is_empty() {
-            let name = match &self.stack {
-                Some(name) => name.clone(),
-                None => format!("run-{}", process::id()).parse()?,
-            };
-            return Ok(Target::Real(Servers::up(name, note).await?));
         }
         let secret = self.jwt_secret.clone();
         let secret =
@@ -225,7 +242,7 @@ impl Run {
     }
 
     /// What to run with. Nothing is started if something is missing.
-    async fn options(&self, directory: &Path) -> anyhow::Result<Options> {
+    async fn options(&self, directory: &Path, stack: Option<&Stack>) -> anyhow::Result<Options> {
         let program = match &self.gateway {
             Some(program) => program.clone(),
             None => {
@@ -236,7 +253,7 @@ impl Run {
             let help = "build it with `cargo build -p gateway`, or name it with `--gateway`";
             bail!("there is no gateway `{}`: {help}", program.display());
         }
-        let target = self.target().await?;
+        let target = self.target(stack).await?;
         // Whatever differs from run to run.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Options {
@@ -274,19 +291,26 @@ impl Run {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM: the exit code that says so.
+/// Waits for Ctrl-C, SIGTERM or the end of the terminal: the exit code that says so.
 async fn interrupted() -> u8 {
-    let mut ends = match signal(SignalKind::terminate()) {
-        Ok(ends) => ends,
-        Err(error) => {
-            note(&format!("cannot wait for SIGTERM: {error}"));
-            return std::future::pending().await;
-        }
-    };
-    tokio::select! {
-        Ok(()) = tokio::signal::ctrl_c() => INTERRUPTED,
-        _ = ends.recv() => TERMINATED,
-    }
+    let signals = [
+        (SignalKind::interrupt(), INTERRUPTED),
+        (SignalKind::terminate(), TERMINATED),
+        (SignalKind::hangup(), HUNG_UP),
+    ];
+    let waiting = signals.map(|(kind, code)| {
+        Box::pin(async move {
+            match signal(kind) {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(error) => {
+                    note(&format!("cannot wait for signals: {error}"));
+                    std::future::pending::<()>().await;
+                }
+            }
+            code
+        })
+    });
+    select_all(waiting).await.0
 }
 
 fn read_known(file: &Path) -> anyhow::Result<Known> {

@@ -77,8 +77,6 @@ impl Deployment {
             let url = servers.new_database(&name).await?;
             environment.extend(real(servers, &name, &url));
             database_url = Some(url);
-            let log = directory.join("migrate.log");
-            process::run(program, "migrate", &environment, &log).await?;
         } else {
             let data = directory.join("data").display().to_string();
             environment.insert("DATA_DIR".to_owned(), data);
@@ -105,8 +103,6 @@ impl Deployment {
         }
         let http = reqwest::Client::builder().no_proxy().timeout(PROBE_LIMIT).build();
         let http = http.expect("no setting can be wrong");
-        let starting = processes.values_mut().map(|process| process.start(&http));
-        futures_util::future::try_join_all(starting).await?;
         let deployment = Self {
             shape,
             directory,
@@ -117,8 +113,27 @@ impl Deployment {
             processes: processes.into_iter().map(|(name, it)| (name, Mutex::new(it))).collect(),
             http,
         };
-        deployment.shared_out().await;
+        if let Err(error) = deployment.begin(program, &environment).await {
+            deployment.stop().await;
+            return Err(error);
+        }
         Ok(deployment)
+    }
+
+    async fn begin(
+        &self,
+        program: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<(), DeployError> {
+        if self.servers.is_some() {
+            let log = self.directory.join("migrate.log");
+            process::run(program, "migrate", environment, &log).await?;
+        }
+        let starting =
+            self.processes.values().map(async |it| it.lock().await.start(&self.http).await);
+        futures_util::future::try_join_all(starting).await?;
+        self.shared_out().await;
+        Ok(())
     }
 
     /// Waits until each worker has its partitions: while they are shared out nothing is stored, and a scenario that begins then

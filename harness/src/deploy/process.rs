@@ -66,10 +66,12 @@ impl Process {
 
     /// Starts it and waits until it is ready.
     pub(super) async fn start(&mut self, http: &reqwest::Client) -> Result<(), DeployError> {
-        if self.is_running() {
-            return Ok(());
+        if !self.is_running() {
+            self.child = Some(spawn(&self.program, self.role, &self.environment, &self.log)?);
+            self.is_frozen = false;
+        } else if self.is_frozen {
+            self.thaw()?;
         }
-        self.child = Some(spawn(&self.program, self.role, &self.environment, &self.log)?);
         let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -93,6 +95,10 @@ impl Process {
 
     /// Ends it and waits for its end; a frozen one is thawed if it is asked politely.
     pub(super) async fn end(&mut self, how: EndHow) -> Result<(), DeployError> {
+        if self.ended_by_itself().is_some() {
+            self.child = None;
+            return Err(DeployError::Ended { name: self.name.clone(), log: tail(&self.log) });
+        }
         match how {
             EndHow::Kill => self.signal(Signal::KILL)?,
             EndHow::Term => {
@@ -125,7 +131,7 @@ impl Process {
     }
 
     pub(super) fn freeze(&mut self) -> Result<(), DeployError> {
-        self.is_frozen = true;
+        self.is_frozen = self.is_running();
         self.signal(Signal::STOP)
     }
 

@@ -12,7 +12,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::DeployError;
-use crate::stack::{Service, Stack, StackError, StackName};
+use crate::stack::{Service, Stack, StackError};
 
 /// How long it may take to remove what a deployment has left; a server that is away keeps it.
 const FORGET_LIMIT: Duration = Duration::from_secs(5);
@@ -32,12 +32,11 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts a stack, or uses the one that is up under this name.
+    /// Starts a stack, or uses it if it is up.
     pub async fn up(
-        name: StackName,
+        stack: Stack,
         progress: impl Fn(&str) + Send + Sync,
     ) -> Result<Self, DeployError> {
-        let stack = Stack::named(name);
         let statuses = stack.up(&Service::ALL, &progress).await?;
         let setting = |service| {
             let status = statuses.iter().find(|status| status.service == service);
@@ -53,12 +52,7 @@ impl Servers {
 
     /// Lets every server run, whatever scenarios have done to it.
     pub async fn mend(&self) -> Result<(), StackError> {
-        for service in Service::ALL {
-            // One that is stopped and not frozen cannot be thawed, which is no harm.
-            drop(self.stack.thaw(service, &|_| {}).await);
-            self.stack.start(service, &|_| {}).await?;
-        }
-        Ok(())
+        self.stack.mend().await
     }
 
     /// Makes an empty database and returns its URL.

@@ -236,7 +236,8 @@ impl Running<'_> {
                 let expected = format!("the reply to `{call}` has a text at `{}`", pointer.value);
                 return Err(about(wrong(expected, named), by));
             };
-            self.world.capture(name, value, verb == "POST" && path == "/rooms");
+            let is_room = verb == "POST" && path == "/rooms" && pointer.value == "id";
+            self.world.capture(name, value, is_room);
         }
         Ok(None)
     }

@@ -1,6 +1,6 @@
 //! Steps about who hears a message: `deliver` and `never`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -46,9 +46,10 @@ impl Running<'_> {
         }
         let what = in_words(deliver);
         let too_often = recorder.look(|story| {
-            devices.iter().find_map(|device| {
-                let times_of = |message| times_heard(story, device, message);
-                named.iter().map(times_of).find(|heard| *heard > times).map(|n| (device.clone(), n))
+            named.iter().find_map(|message| {
+                let heard = counts(story, message).into_iter();
+                let mut theirs = heard.filter(|(device, _)| devices.iter().any(|it| it == device));
+                theirs.find(|(_, n)| *n > times).map(|(device, n)| (device.to_owned(), n))
             })
         });
         if let Some((device, count)) = too_often {
@@ -138,10 +139,11 @@ impl Running<'_> {
         let devices = self.world.who(&never.to.value);
         let message = &never.message.value;
         let anybody = |story: &Story| {
-            devices
-                .iter()
-                .find(|device| named.iter().any(|it| times_heard(story, device, it) > 0))
-                .cloned()
+            let by = |message: &Named| -> Option<String> {
+                let heard = counts(story, message);
+                devices.iter().find(|device| heard.contains_key(device.as_str())).cloned()
+            };
+            named.iter().find_map(by)
         };
         let deadline = Instant::now() + limit;
         if let Some(device) = self.world.recorder.until(deadline, anybody).await {
@@ -177,9 +179,14 @@ impl Running<'_> {
 
     /// Whether all of them are in the history: who is in the room must have heard them by now, or will at once.
     async fn is_stored(&self, messages: &[Named]) -> bool {
+        let mut rooms: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for message in messages {
-            let ids = observe::history_ids(self.world, &message.room).await.unwrap_or_default();
-            if !ids.contains(&message.client_msg_id) {
+            let room = message.room.as_str();
+            if !rooms.contains_key(room) {
+                let ids = observe::history_ids(self.world, room).await.unwrap_or_default();
+                rooms.insert(room, ids);
+            }
+            if !rooms[room].contains(&message.client_msg_id) {
                 return false;
             }
         }
@@ -202,17 +209,28 @@ fn in_words(deliver: &Deliver) -> String {
     names.join(", ")
 }
 
+/// How often each device has heard a message, over all its connections.
+fn counts<'s>(story: &'s Story, message: &Named) -> BTreeMap<&'s str, usize> {
+    let mut counts = BTreeMap::new();
+    for heard in story.deliveries_of(&message.client_msg_id).filter(|it| is_of(it, message)) {
+        *counts.entry(story.device(heard.connection)).or_default() += 1;
+    }
+    counts
+}
+
+fn is_of(heard: &Delivery, message: &Named) -> bool {
+    heard.id("roomId") == message.room && heard.id("senderId") == message.sender
+}
+
 /// Every time that a device heard a message, over all its connections.
 fn heard<'s>(
     story: &'s Story,
     device: &'s str,
     message: &'s Named,
 ) -> impl Iterator<Item = &'s Delivery> {
-    story.deliveries_of(&message.client_msg_id).filter(move |heard| {
-        story.device(heard.connection) == device
-            && heard.id("roomId") == message.room
-            && heard.id("senderId") == message.sender
-    })
+    story
+        .deliveries_of(&message.client_msg_id)
+        .filter(move |heard| story.device(heard.connection) == device && is_of(heard, message))
 }
 
 fn times_heard(story: &Story, device: &str, message: &Named) -> usize {

@@ -30,11 +30,14 @@ impl Running<'_> {
         let producer: FutureProducer = ClientConfig::new()
             .set("bootstrap.servers", &topics.brokers)
             .set("partitioner", "murmur2_random")
+            .set("enable.idempotence", "true")
             .set("message.timeout.ms", PUBLISH_LIMIT.as_millis().to_string())
             .create()
             .map_err(|error| format!("Kafka says: {error}"))?;
         let record = FutureRecord::to(&topic).key(&key).payload(&value);
         let sent = producer.send(record, PUBLISH_LIMIT).await;
+        // Its end waits for its threads.
+        drop(tokio::task::spawn_blocking(move || drop(producer)).await);
         sent.map(|_| ()).map_err(|(error, _)| format!("Kafka says: {error}"))
     }
 }

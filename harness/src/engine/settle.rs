@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
     EngineError, observe,
-    reading::{Reading, read},
+    reading::{Reading, read_at_last},
     world::World,
 };
 use crate::history::{Story, What};
@@ -20,8 +21,8 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 /// The same after a step has failed: what is missing then is judged as missing.
 const FAILED_LIMIT: Duration = Duration::from_secs(3);
 
-/// Longest wait for an ack: the contract's 10 s, and one for the machine.
-const ACK_LIMIT: Duration = Duration::from_secs(11);
+/// Longest wait for an ack: a bit more than `check` allows.
+const ACK_LIMIT: Duration = Duration::from_millis(11_500);
 
 /// What comes so soon after a failed step belongs to its story: a gateway that has noticed, a late frame.
 const AFTERMATH: Duration = Duration::from_millis(250);
@@ -58,9 +59,10 @@ pub(super) async fn settle(world: &World, is_done: bool) {
     }
     // Once more, last of all: what was stored twice shows now.
     for (_, room) in world.rooms() {
-        let reading = read(world, &room).await;
+        let reading = read_at_last(world, &room).await;
         keep(world, &room, reading, &mut readings);
     }
+    note_deaths(world).await;
     // Where they can be reached: a gateway of somebody else may keep its messages in another way.
     if let Ok(rows) = observe::rows(world).await {
         world.recorder.push(What::Rows { rows });
@@ -80,10 +82,8 @@ pub(super) async fn settle(world: &World, is_done: bool) {
 
 /// Devices stay as they are; processes run again, or nothing could be judged.
 pub(super) async fn mend(world: &World) -> Result<(), EngineError> {
+    note_deaths(world).await;
     let Some(deployment) = world.site.deployment.as_deref() else { return Ok(()) };
-    for (what, text) in deployment.ended_by_themselves().await {
-        world.recorder.push(What::Died { what, text });
-    }
     let broken: Vec<String> =
         world.all_broken().into_iter().filter(|what| !what.contains('.')).collect();
     if broken.is_empty() {
@@ -101,11 +101,21 @@ pub(super) async fn mend(world: &World) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// Tells the history which processes have ended by themselves, each once.
+async fn note_deaths(world: &World) {
+    let Some(deployment) = world.site.deployment.as_deref() else { return };
+    for (what, text) in deployment.ended_by_themselves().await {
+        if world.dies(&what) {
+            world.recorder.push(What::Died { what, text });
+        }
+    }
+}
+
 /// Reads every room until all that was accepted or heard there is in its history, or the deadline.
 async fn read_all(world: &World, readings: &mut BTreeMap<String, Reading>, deadline: Instant) {
     for (_, room) in world.rooms() {
         while !is_complete(world, &room, readings) {
-            let reading = read(world, &room).await;
+            let reading = read_at_last(world, &room).await;
             keep(world, &room, reading, readings);
             if Instant::now() >= deadline {
                 break;
@@ -140,21 +150,28 @@ fn is_complete(world: &World, room: &str, readings: &BTreeMap<String, Reading>) 
         Reading::Messages(messages) => messages.as_slice(),
         Reading::Failed(_) => &[],
     };
-    let ids: BTreeSet<String> = messages
+    let field = |message: &Value, name: &str| {
+        message[name].as_str().map(str::to_lowercase).unwrap_or_default()
+    };
+    let stored: BTreeSet<(String, String)> = messages
         .iter()
-        .filter_map(|message| message["clientMsgId"].as_str().map(str::to_lowercase))
+        .map(|message| (field(message, "senderId"), field(message, "clientMsgId")))
         .collect();
-    let accepted = |story: &Story| -> BTreeSet<String> {
+    let accepted = |story: &Story| -> BTreeSet<(String, String)> {
         let sent = story.sent.iter().filter(|sent| {
             sent.event == "sendMessage"
                 && sent.is_accepted()
                 && sent.id("roomId").as_deref() == Some(room)
         });
         let heard = story.deliveries.iter().filter(|heard| heard.id("roomId") == room);
-        let heard = heard.map(|heard| heard.id("clientMsgId"));
-        sent.filter_map(|sent| sent.id("clientMsgId")).chain(heard).collect()
+        let heard = heard.map(|heard| (heard.id("senderId"), heard.id("clientMsgId")));
+        let sent = sent.filter_map(|sent| {
+            let user = &story.connections.get(&sent.connection)?.user;
+            Some((user.to_lowercase(), sent.id("clientMsgId")?))
+        });
+        sent.chain(heard).collect()
     };
-    world.recorder.look(accepted).is_subset(&ids)
+    world.recorder.look(accepted).is_subset(&stored)
 }
 
 /// Waits until nothing has come or gone for a while.
@@ -191,23 +208,28 @@ fn is_all_heard(story: &Story) -> bool {
         .iter()
         .map(|delivery| (delivery.connection, delivery.id("messageId")))
         .collect();
+    let mut sent_last: BTreeMap<String, Duration> = BTreeMap::new();
+    for sent in &story.sent {
+        if let Some(id) = sent.id("clientMsgId") {
+            sent_last.insert(id, sent.at);
+        }
+    }
+    let stored = |room: &str| -> Vec<(String, Duration)> {
+        let messages = story.stored.get(room).into_iter().flatten();
+        let id =
+            |message: &Value, name: &str| message[name].as_str().unwrap_or_default().to_lowercase();
+        let known = messages.filter_map(|message| {
+            Some((id(message, "messageId"), *sent_last.get(&id(message, "clientMsgId"))?))
+        });
+        known.collect()
+    };
+    let rooms: BTreeMap<&String, Vec<(String, Duration)>> =
+        story.stored.keys().map(|room| (room, stored(room))).collect();
     let inside = story.inside.iter().filter(|inside| inside.leaving.is_none());
     inside.into_iter().all(|inside| {
-        let sent_since: BTreeSet<_> = story
-            .sent
-            .iter()
-            .filter(|sent| sent.at > inside.joined)
-            .filter_map(|sent| sent.id("clientMsgId"))
-            .collect();
-        let stored = story.stored.get(&inside.room).into_iter().flatten();
+        let stored = rooms.get(&inside.room).into_iter().flatten();
         stored
-            .filter(|message| {
-                let id = message["clientMsgId"].as_str().unwrap_or_default().to_lowercase();
-                sent_since.contains(&id)
-            })
-            .all(|message| {
-                let id = message["messageId"].as_str().unwrap_or_default().to_lowercase();
-                heard.contains(&(inside.connection, id))
-            })
+            .filter(|(_, at)| *at > inside.joined)
+            .all(|(id, _)| heard.contains(&(inside.connection, id.clone())))
     })
 }

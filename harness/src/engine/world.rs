@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) devices: BTreeMap<String, Arc<tokio::sync::Mutex<Device>>>,
     pub(super) http: reqwest::Client,
     actors: BTreeMap<String, String>,
+    /// Who reads a room at the end that nobody is in any more.
+    reader: String,
     names: Mutex<Names>,
     source: Mutex<Source>,
 }
@@ -51,6 +53,8 @@ struct Names {
     stopped: BTreeSet<String>,
     /// What is broken and must be mended before the judgement.
     broken: BTreeSet<String>,
+    /// Processes that have ended by themselves.
+    dead: BTreeSet<String>,
 }
 
 impl World {
@@ -92,6 +96,7 @@ impl World {
                 .build()
                 .expect("no setting can be wrong"),
             actors,
+            reader: Uuid::new_v4().to_string(),
             names: Mutex::default(),
             source: Mutex::new(source),
         })
@@ -208,6 +213,10 @@ impl World {
         self.actors.iter().map(|(name, user)| (name.as_str(), user.as_str()))
     }
 
+    pub(super) fn reader(&self) -> &str {
+        &self.reader
+    }
+
     pub(super) fn room(&self, name: &str) -> Result<String, String> {
         let names = self.names();
         let id = names.rooms.get(name).or_else(|| names.captured.get(name)).cloned();
@@ -315,6 +324,11 @@ impl World {
         names.stopped.remove(what);
         drop(names);
         self.recorder.push(What::Mended { what: what.to_owned(), text });
+    }
+
+    /// A process has ended by itself; `false`: that was known.
+    pub(super) fn dies(&self, what: &str) -> bool {
+        self.names().dead.insert(what.to_owned())
     }
 
     pub(super) fn all_broken(&self) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Actors, devices, rooms: who exists.
 
 use super::Linter;
-use crate::scenario::{Actor, Client, DEVICES_MAX, Device, Place, Spanned, Who};
+use crate::scenario::{Client, DEVICES_MAX, Device, Place, Spanned, Who};
 
 impl Linter<'_> {
     pub(super) fn people(&mut self) {
@@ -18,7 +18,6 @@ impl Linter<'_> {
                 self.name("a device", device, described.into());
                 self.gateway(&described.value.gateway, described.into());
                 self.kind(described);
-                self.clashes(device, described, &devices.value);
             }
         }
         for (room, members) in &scenario.rooms {
@@ -43,18 +42,6 @@ impl Linter<'_> {
         if !(1..=DEVICES_MAX).contains(&count) {
             let text = format!("`count` is 1 to {DEVICES_MAX}, not {count}");
             self.report(self.problem(device, text));
-        }
-    }
-
-    /// `seat` with `count: 3` and a `seat2` beside it.
-    fn clashes(&mut self, name: &str, device: &Spanned<Device>, others: &Actor) {
-        let is_one_of = |(other, it): (&String, &Spanned<Device>)| {
-            let base = other.trim_end_matches(|c: char| c.is_ascii_digit());
-            it.value.count > 1 && (1..=it.value.count).any(|n| format!("{base}{n}") == name)
-        };
-        if device.value.count == 1 && others.iter().any(is_one_of) {
-            let text = format!("`{name}` is the name of one of several devices alike, too");
-            self.report(self.problem(device, text).with_help("give it another name"));
         }
     }
 

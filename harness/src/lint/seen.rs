@@ -13,6 +13,9 @@ impl Linter<'_> {
             }
             _ => {}
         }
+        if let Some(none) = messages.as_ref().filter(|names| names.value.is_empty()) {
+            self.report(self.problem(none, "`messages` is empty: nothing would be delivered"));
+        }
         for name in deliver.names() {
             self.message(name);
         }

@@ -56,15 +56,18 @@ impl Linter<'_> {
             Step::Crash(crash) => {
                 self.one_connected(&crash.device);
                 if crash.how != CrashHow::Freeze {
-                    self.gone(&crash.device.value);
+                    for device in self.devices_named(&crash.device.value, (&crash.device).into()) {
+                        self.gone(&device);
+                    }
                 }
             }
             Step::Network(network) => {
                 self.devices_named(&network.device.value, (&network.device).into());
                 self.times([&network.delay]);
             }
-            Step::Stop(Stop { what, .. }) => {
-                if self.process(what) {
+            Step::Stop(Stop { what, how }) => {
+                // What only froze still runs.
+                if self.process(what) && *how != EndHow::Freeze {
                     self.known.stopped.insert(what.value.clone());
                 }
             }

@@ -177,6 +177,10 @@ fn arrow(at: Duration, lanes: usize, from: usize, to: usize, words: &str) -> Str
         line[column(lane)] = '│';
     }
     let (left, right) = (column(from.min(to)) + 1, column(from.max(to)));
+    if left >= right {
+        // Somebody has a gateway's name.
+        return text(&line);
+    }
     line[left..right].fill('─');
     let label: String = format!(" {words} ").chars().take(right - left - 4).collect();
     let begin = left + (right - left - label.chars().count()) / 2;

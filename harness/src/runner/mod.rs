@@ -159,6 +159,13 @@ async fn one(
     if !matches!(run.verdict, Verdict::Pass | Verdict::Unknown(_)) {
         run.bundle = bundle::write(&run, &site, &marks, round, &options.bundles).await;
     }
+    drop(site);
+    if let (Target::Real(servers), Verdict::Broken(_)) = (&options.target, &run.verdict)
+        && needs.servers
+        && let Err(error) = servers.mend().await
+    {
+        run.verdict = Verdict::Broken(format!("{}; and {error}", run.verdict.reason()));
+    }
     if let Some(deployment) = deployment {
         let is_good = matches!(run.verdict, Verdict::Pass);
         pool.give_back(deployment, is_shared, is_good).await;

@@ -52,16 +52,22 @@ impl<'o> Pool<'o> {
                 if deployment.is_whole().await {
                     return Ok(Arc::clone(place.insert(deployment)));
                 }
-                // Who uses it still may say so; who comes now shall not suffer from it.
-                deployment.stop().await;
+                // Who uses it still says so, and the last one ends it.
+                if Arc::strong_count(&deployment) == 1 {
+                    deployment.stop().await;
+                }
             }
             let deployment = self.start(shape).await?;
             return Ok(Arc::clone(place.insert(deployment)));
         }
-        let idle = self.idle.lock().await.get_mut(shape).and_then(Vec::pop);
-        match idle {
-            Some(deployment) => Ok(deployment),
-            None => self.start(shape).await,
+        loop {
+            let idle = self.idle.lock().await.get_mut(shape).and_then(Vec::pop);
+            match idle {
+                // Others may have broken servers meanwhile.
+                Some(deployment) if !deployment.is_whole().await => deployment.stop().await,
+                Some(deployment) => return Ok(deployment),
+                None => return self.start(shape).await,
+            }
         }
     }
 
@@ -73,6 +79,9 @@ impl<'o> Pool<'o> {
         is_good: bool,
     ) {
         if is_shared {
+            if Arc::strong_count(&deployment) == 1 {
+                deployment.stop().await;
+            }
             return;
         }
         if is_good && deployment.is_whole().await {

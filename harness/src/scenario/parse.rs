@@ -20,7 +20,10 @@ pub fn parse(file: &str, source: &str) -> Result<Scenario, Problem> {
     let mut scenario: Scenario =
         serde_saphyr::from_str(source).map_err(|error| in_our_words(file, source, &error))?;
     for devices in scenario.actors.values_mut() {
-        spread(&mut devices.value);
+        spread(&mut devices.value).map_err(|(name, place)| {
+            let text = format!("`{name}` is the name of one of several devices alike, too");
+            Problem::new(file, source, place, text).with_help("give it another name")
+        })?;
     }
     Ok(scenario)
 }

@@ -11,7 +11,7 @@ use serde::{
     },
 };
 
-use super::Spanned;
+use super::{Place, Spanned};
 
 /// The devices of one person, by name.
 pub type Actor = BTreeMap<String, Spanned<Device>>;
@@ -79,7 +79,7 @@ struct FullDevice {
     /// `false`: it leaves pings unanswered, so that the gateway must take it for dead; needs `client: raw`.
     #[serde(default = "yes")]
     pongs: bool,
-    /// So many devices alike: `phone` with `count: 500` is `phone1` to `phone500`. The actor's name stands for all of them.
+    /// So many devices alike, two or more: `phone` with `count: 500` is `phone1` to `phone500`. The actor's name stands for all of them.
     #[serde(default = "one")]
     count: usize,
 }
@@ -135,9 +135,8 @@ impl JsonSchema for Device {
     }
 }
 
-/// Makes `phone1`, `phone2`, ... of a `phone` that is there many times; those whose names are taken stay away, and `lint`
-/// finds the two.
-pub(super) fn spread(devices: &mut Actor) {
+/// Makes `phone1`, `phone2`, ... of a `phone` that is there many times. An error is a name that is taken, with its place.
+pub(super) fn spread(devices: &mut Actor) -> Result<(), (String, Place)> {
     let many: Vec<String> = devices
         .iter()
         .filter(|(_, device)| (2..=DEVICES_MAX).contains(&device.value.count))
@@ -146,9 +145,13 @@ pub(super) fn spread(devices: &mut Actor) {
     for name in many {
         let Some(device) = devices.remove(&name) else { continue };
         for n in 1..=device.value.count {
-            devices.entry(format!("{name}{n}")).or_insert_with(|| device.clone());
+            let name = format!("{name}{n}");
+            if let Some(other) = devices.insert(name.clone(), device.clone()) {
+                return Err((name, Place::from(&other)));
+            }
         }
     }
+    Ok(())
 }
 
 /// Some devices: `everyone`, an actor (all of their devices), `alice.phone`, or a list of these.

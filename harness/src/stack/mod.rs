@@ -191,6 +191,16 @@ impl Stack {
         start::start(&ledger, service, progress).await
     }
 
+    /// Lets every server of it run again, those that are stopped and those that are frozen. A stack that is down stays so.
+    pub async fn mend(&self) -> Result<(), StackError> {
+        if self.status().await?.is_some() {
+            for service in Service::ALL {
+                self.start(service, &|_| {}).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Stops the processes of one server where they are: it holds its connections and does nothing.
     pub async fn freeze(&self, service: Service, progress: Progress<'_>) -> Result<(), StackError> {
         let _lock = self.lock_existing(progress).await?;

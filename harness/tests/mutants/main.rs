@@ -21,7 +21,7 @@ use futures_util::{StreamExt as _, stream};
 use harness::{
     deploy::Servers,
     runner::{self, Event, Fixture, Options, Target, find},
-    stack::StackName,
+    stack::{Stack, StackName},
     verdict::{Run, Verdict},
 };
 use tempfile::TempDir;
@@ -55,7 +55,7 @@ async fn every_mutant_is_caught_and_what_does_nothing_wrong_passes() {
     let (place, fixtures) = (Place::new(), fixtures());
     let mut missed = place.missed(&Target::Embedded, EMBEDDED, EMBEDDED_AT_ONCE, &fixtures).await;
     let mut failed = place.all("control", Target::Embedded, &fixtures).await;
-    let servers = Servers::up(name, |_| {}).await.unwrap();
+    let servers = Servers::up(Stack::named(name), |_| {}).await.unwrap();
     let real = Target::Real(servers.clone());
     missed.extend(place.missed(&real, REAL, REAL_AT_ONCE, &fixtures).await);
     failed.extend(place.all("control", real, &fixtures).await);

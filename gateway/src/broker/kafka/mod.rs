@@ -100,6 +100,8 @@ impl KafkaSettings {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
             .set("statistics.interval.ms", STATISTICS_EVERY.as_millis().to_string())
+            // A question about a topic that somebody has deleted shall not make it, with the cluster's defaults.
+            .set("allow.auto.create.topics", "false")
             .set("topic.metadata.refresh.interval.ms", self.topic_refresh.as_millis().to_string())
             .set_log_level(RDKafkaLogLevel::Warning);
         for (name, value) in &self.security {

@@ -193,14 +193,19 @@ impl Reader {
 
     /// A partition that was added is read from its beginning: nothing of it was seen yet.
     fn add(&mut self, partitions: &[i32]) {
-        tracing::info!("reads new partitions of {}: {partitions:?}", self.topic);
-        for partition in partitions {
-            self.next.lock().entry(*partition).or_insert(0);
+        let mut next = self.next.lock();
+        let new: Vec<i32> =
+            partitions.iter().copied().filter(|partition| !next.contains_key(partition)).collect();
+        next.extend(new.iter().map(|partition| (*partition, 0)));
+        drop(next);
+        if new.is_empty() {
+            return;
         }
+        tracing::info!("reads new partitions of {}: {new:?}", self.topic);
         if let Err(error) = self.assign() {
             tracing::warn!(%error, "cannot read new partitions of {} yet: {error}", self.topic);
             // The watch will find them again.
-            self.next.lock().retain(|partition, _| !partitions.contains(partition));
+            self.next.lock().retain(|partition, _| !new.contains(partition));
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        mpsc::{self, RecvTimeoutError},
+        mpsc::{self, RecvTimeoutError, TrySendError},
     },
     thread,
 };
@@ -20,6 +20,9 @@ use super::{
     topics::{self, Admin},
 };
 use crate::broker::BrokerError;
+
+/// Changes that wait for the reader.
+const CHANGES_MAX: usize = 2;
 
 /// The next offset of each partition that is read.
 pub(super) type Positions = Arc<Mutex<BTreeMap<i32, i64>>>;
@@ -47,7 +50,7 @@ impl Watch {
         topic: &str,
         positions: Positions,
     ) -> Result<Self, BrokerError> {
-        let (told, changes) = mpsc::channel();
+        let (told, changes) = mpsc::sync_channel(CHANGES_MAX);
         let (stop, stopped) = mpsc::channel();
         let admin = Arc::new(topics::admin(settings)?);
         let (settings, topic) = (settings.clone(), topic.to_owned());
@@ -59,7 +62,8 @@ impl Watch {
                     == Err(RecvTimeoutError::Timeout)
                 {
                     for change in look.changes() {
-                        if told.send(change).is_err() {
+                        // A reader that is busy is told next time.
+                        if let Err(TrySendError::Disconnected(_)) = told.try_send(change) {
                             return;
                         }
                     }

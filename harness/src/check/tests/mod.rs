@@ -102,6 +102,8 @@ impl Run {
         for act in acts {
             run.act(*act);
         }
+        // The end has waited for every ack.
+        run.at += Duration::from_secs(12);
         run.push(What::Stored { room: room(), messages: run.stored.clone() });
         run.history
     }
