@@ -25,8 +25,9 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    check::check,
+    check::{Finding, check},
     deploy::Site,
+    history::History,
     scenario::Scenario,
     verdict::{Run, Verdict},
 };
@@ -84,13 +85,19 @@ pub async fn run(
         run.redis = Some(dump);
     }
     run.duration = world.recorder.now();
-    run.history = world.recorder.history();
-    let judged = running.judged();
-    let vacuous = running.vacuous();
+    let vacuous = match running.vacuous() {
+        None if running.judged() == 0 => Some("no step could have failed".to_owned()),
+        vacuous => vacuous,
+    };
     (run.steps, run.failures) = running.into_reports();
-    let without: Vec<&str> = scenario.without.iter().map(|name| name.value.as_str()).collect();
-    let are_ours = world.site.deployment.is_some();
-    run.findings = check(&run.history, &without, world.times, are_ours);
+    let without = scenario.without.iter().map(|name| name.value.clone()).collect();
+    match judged(&world, without).await {
+        Ok((history, findings)) => (run.history, run.findings) = (history, findings),
+        Err(error) => {
+            run.verdict = Verdict::Broken(format!("judging what was seen: {error}"));
+            return run;
+        }
+    }
     if matches!(outcome, Err(EngineError::Mend(_) | EngineError::TooLong(MENDING, _))) {
         // Nobody could wait for what was still to come.
         run.findings.retain(|finding| !["nothing-lost", "one-ack"].contains(&finding.invariant));
@@ -100,13 +107,24 @@ pub async fn run(
     run.verdict = match outcome {
         _ if has_failed => Verdict::Fail,
         Err(error) => Verdict::Broken(error.to_string()),
-        Ok(()) => match vacuous {
-            Some(reason) => Verdict::Unknown(reason),
-            None if judged == 0 => Verdict::Unknown("no step could have failed".to_owned()),
-            None => Verdict::Pass,
-        },
+        Ok(()) => vacuous.map_or(Verdict::Pass, Verdict::Unknown),
     };
     run
+}
+
+/// The history and what is wrong with it. On a thread of its own: the clocks of other scenarios go on.
+async fn judged(
+    world: &World,
+    without: Vec<String>,
+) -> Result<(History, Vec<Finding>), tokio::task::JoinError> {
+    let history = world.recorder.history();
+    let (times, are_ours) = (world.times, world.site.deployment.is_some());
+    let judging = tokio::task::spawn_blocking(move || {
+        let without: Vec<&str> = without.iter().map(String::as_str).collect();
+        let findings = check(&history, &without, times, are_ours);
+        (history, findings)
+    });
+    judging.await
 }
 
 fn keeps_redis(scenario: &Scenario) -> bool {
