@@ -13,6 +13,7 @@ mod presence;
 mod publish;
 mod reading;
 mod records;
+mod rooms;
 mod settle;
 mod steps;
 mod talk;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{EngineError, device::Device};
@@ -15,7 +15,7 @@ use crate::{
     deploy::{Site, times_of},
     generate::Source,
     history::{Recorder, What},
-    scenario::{Scenario, Spanned, Step, Time, TimeNames, Who},
+    scenario::{Scenario, Spanned, Time, TimeNames, Who},
 };
 
 /// A message that was sent under a name.
@@ -102,54 +102,6 @@ impl World {
         })
     }
 
-    /// Makes the rooms that the scenario speaks of, with their members.
-    pub(super) async fn make_rooms(&self, scenario: &Scenario) -> Result<(), EngineError> {
-        let mut rooms: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let everybody: Vec<&str> = self.actors.keys().map(String::as_str).collect();
-        let mut named = BTreeSet::new();
-        let mut captured = BTreeSet::new();
-        names_of_rooms(&scenario.steps, &mut named, &mut captured);
-        for room in named.difference(&captured) {
-            rooms.insert(room, everybody.clone());
-        }
-        for (room, members) in &scenario.rooms {
-            let members = members.value.iter().map(|member| member.value.as_str()).collect();
-            rooms.insert(room, members);
-        }
-        let making = rooms.into_iter().map(|(room, members)| self.make_room(room, members));
-        futures_util::future::try_join_all(making).await?;
-        Ok(())
-    }
-
-    async fn make_room(&self, room: &str, members: Vec<&str>) -> Result<(), EngineError> {
-        // A room without members has been left by who made it.
-        let nobody = Uuid::new_v4().to_string();
-        let founder = members.first().and_then(|name| self.actors.get(*name)).unwrap_or(&nobody);
-        let made = self.call(founder, "POST", "/rooms", Some(&json!({"name": room})), None).await;
-        let (status, reply) = made.map_err(EngineError::Setup)?;
-        let id = reply["id"].as_str().map(str::to_lowercase);
-        let id = id.ok_or_else(|| {
-            EngineError::Setup(format!("making the room `{room}` was answered {status} {reply}"))
-        })?;
-        self.recorder.call(&id, room);
-        for member in members.iter().skip(1).filter_map(|name| self.actors.get(*name)) {
-            let path = format!("/rooms/{id}/join");
-            let joined = self.call(member, "POST", &path, None, None).await;
-            let (status, reply) = joined.map_err(EngineError::Setup)?;
-            // Which status it is exactly is for scenarios to judge.
-            if !(200..300).contains(&status) {
-                let text = format!("joining the room `{room}` was answered {status} {reply}");
-                return Err(EngineError::Setup(text));
-            }
-        }
-        if members.is_empty() {
-            let path = format!("/rooms/{id}/leave");
-            self.call(founder, "POST", &path, None, None).await.map_err(EngineError::Setup)?;
-        }
-        self.names().rooms.insert(room.to_owned(), id);
-        Ok(())
-    }
-
     /// A request with the user's good token; its status and its body, `null` if that is no JSON.
     pub(super) async fn call(
         &self,
@@ -225,6 +177,10 @@ impl World {
 
     pub(super) fn rooms(&self) -> Vec<(String, String)> {
         self.names().rooms.clone().into_iter().collect()
+    }
+
+    pub(super) fn name_room(&self, name: &str, id: String) {
+        self.names().rooms.insert(name.to_owned(), id);
     }
 
     /// A room that a request has made is judged like the others.
@@ -346,62 +302,4 @@ impl World {
 
 fn numbered(n: usize) -> String {
     format!("gw{}", n + 1)
-}
-
-/// The rooms that steps speak of, and those that they make themselves.
-fn names_of_rooms<'s>(
-    steps: &'s [Spanned<Step>],
-    named: &mut BTreeSet<&'s str>,
-    captured: &mut BTreeSet<&'s str>,
-) {
-    for step in steps {
-        let room = match &step.value {
-            Step::Join(join) | Step::Leave(join) => join.room.as_ref(),
-            Step::Send(send) => send.room.as_ref(),
-            Step::Expect(expect) => expect.history.as_ref().or(expect.stored.as_ref()),
-            Step::Request(request) => {
-                captured.extend(request.capture.keys().map(String::as_str));
-                let texts = [Some(request.call.value.as_str())];
-                for text in texts.into_iter().flatten() {
-                    if let Some((_, rest)) = text.split_once("/rooms/${")
-                        && let Some((room, _)) = rest.split_once('}')
-                    {
-                        named.insert(room.split('|').next().unwrap_or(room));
-                    }
-                }
-                None
-            }
-            Step::Parallel(parallel) => {
-                for block in &parallel.0 {
-                    names_of_rooms(block, named, captured);
-                }
-                None
-            }
-            Step::Repeat(repeat) => {
-                names_of_rooms(&repeat.steps, named, captured);
-                None
-            }
-            Step::Use(shared) => {
-                names_of_rooms(&shared.steps, named, captured);
-                None
-            }
-            Step::Connect(_)
-            | Step::Disconnect(_)
-            | Step::Heartbeat(_)
-            | Step::Raw(_)
-            | Step::Wait(_)
-            | Step::Deliver(_)
-            | Step::Never(_)
-            | Step::Crash(_)
-            | Step::Network(_)
-            | Step::Stop(_)
-            | Step::Start(_)
-            | Step::Freeze(_)
-            | Step::Thaw(_)
-            | Step::Restart(_)
-            | Step::RollingRestart(_)
-            | Step::Publish(_) => None,
-        };
-        named.extend(room.map(|room| room.value.as_str()));
-    }
 }
