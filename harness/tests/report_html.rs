@@ -69,6 +69,7 @@ fn failed() -> Run {
         began: millis(85),
         status: 403,
         reply: serde_json::json!({"message": HOSTILE}),
+        headers: std::collections::BTreeMap::new(),
     };
     let seen = [
         (1, opened(alice, "alice")),

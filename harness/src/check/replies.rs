@@ -1,5 +1,7 @@
 //! Every reply over HTTP is as the contract says: status, fields, formats.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -20,10 +22,11 @@ const ERRORS: [(u16, &str); 8] = [
 
 pub(super) fn replies(history: &History, findings: &mut Vec<Finding>) {
     for entry in history.entries() {
-        let What::Called { user, call, status, reply, .. } = &entry.what else { continue };
+        let What::Called { user, call, status, reply, headers, .. } = &entry.what else { continue };
         // 0: there was no answer.
         if let Some((verb, path)) = call.split_once(' ').filter(|_| *status != 0)
             && let Err(reason) = judge(verb, path, *status, reply)
+                .and_then(|()| judge_headers(path, *status, reply, headers))
         {
             let (call, user) = (history.with_names(call), history.name(user));
             let reason = history.with_names(&reason);
@@ -31,6 +34,26 @@ pub(super) fn replies(history: &History, findings: &mut Vec<Finding>) {
             findings.push(Finding { invariant: "replies", at: entry.at, text });
         }
     }
+}
+
+/// What is wrong with the headers of a reply of the API.
+fn judge_headers(
+    path: &str,
+    status: u16,
+    reply: &Value,
+    headers: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    if !["/rooms", "/users"].iter().any(|api| path.starts_with(api)) {
+        return Ok(());
+    }
+    let kind = headers.get("content-type").map_or("", String::as_str);
+    if !reply.is_null() && !kind.starts_with("application/json") {
+        return Err(format!("the `Content-Type` `{kind}`"));
+    }
+    if status == 503 && !headers.contains_key("retry-after") {
+        return Err("no `Retry-After`".to_owned());
+    }
+    Ok(())
 }
 
 /// What is wrong with a body.

@@ -29,7 +29,10 @@ pub(super) struct Fmt {
 
 impl Fmt {
     pub(super) fn run(&self) -> anyhow::Result<u8> {
-        let paths = files(&self.paths, ".yaml")?;
+        let paths = match files(&self.paths, ".yaml") {
+            Ok(paths) => paths,
+            Err(error) => return super::unreadable(error),
+        };
         if paths.is_empty() {
             note("there is no scenario: they are `.yaml` files");
             return Ok(NOTHING_MATCHED);

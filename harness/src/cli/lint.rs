@@ -20,7 +20,10 @@ pub(super) struct Lint {
 
 impl Lint {
     pub(super) fn run(&self) -> anyhow::Result<u8> {
-        let found = find(&self.paths)?;
+        let found = match find(&self.paths) {
+            Ok(found) => found,
+            Err(error) => return super::unreadable(error),
+        };
         if found.files == 0 {
             note("there is no scenario: they are `.yaml` files");
             return Ok(NOTHING_MATCHED);

@@ -16,7 +16,8 @@ mod steps;
 
 use crate::stack::StackError;
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
+use terminal::note;
 
 /// Exit code: done, or the answer is yes.
 const SUCCESS: u8 = 0;
@@ -108,4 +109,13 @@ impl Cli {
             }
         }
     }
+}
+
+/// What is named and is not there is nothing of what was asked for.
+fn unreadable(error: io::Error) -> anyhow::Result<u8> {
+    if error.kind() != io::ErrorKind::NotFound {
+        return Err(error.into());
+    }
+    note(&format!("error: {error}"));
+    Ok(NOTHING_MATCHED)
 }

@@ -20,6 +20,7 @@ use super::{
     progress::Progress,
     snapshots,
     terminal::{note, say},
+    unreadable,
 };
 use crate::{
     deploy::{Servers, Signer},
@@ -107,7 +108,10 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> anyhow::Result<u8> {
-        let found = find(&self.paths)?;
+        let found = match find(&self.paths) {
+            Ok(found) => found,
+            Err(error) => return unreadable(error),
+        };
         if !found.problems.is_empty() {
             for problem in &found.problems {
                 note(&format!("{problem}\n"));
@@ -128,6 +132,10 @@ impl Run {
             return Ok(NOTHING_MATCHED);
         }
         let known = self.known.as_deref().map(read_known).transpose()?;
+        if let Err(error) = fs::create_dir_all(&self.output) {
+            note(&format!("error: making `{}`: {error}", self.output.display()));
+            return Ok(LACKING);
+        }
         let stack = self.stack()?;
         let ran = tokio::select! {
             ran = self.go(&fixtures, known.as_ref(), stack.as_ref()) => ran,
@@ -223,6 +231,12 @@ impl Run {
 
     async fn target(&self, stack: Option<&Stack>) -> anyhow::Result<Target> {
         if let Some(stack) = stack {
+            if self.stack.is_some() && stack.status().await?.is_none() {
+                let name = stack.name();
+                note(&format!(
+                    "there is no stack `{name}` yet: it is started, and stays up until `harness stack down --name {name}`"
+                ));
+            }
             return Ok(Target::Real(Servers::up(stack.clone(), note).await?));
         }
         if self.embedded {
@@ -274,8 +288,6 @@ impl Run {
         fixtures: &[Fixture],
         options: &Options,
     ) -> anyhow::Result<Vec<ScenarioRun>> {
-        fs::create_dir_all(&self.output)
-            .with_context(|| format!("making `{}`", self.output.display()))?;
         let progress = Progress::new(fixtures.len() * options.repeat);
         let runs = std::cell::RefCell::new(BTreeMap::new());
         runner::run(fixtures, options, &|event| match event {

@@ -39,7 +39,7 @@ impl Running<'_> {
                 && sent.event == event
                 && match sent.payload["clientMsgId"].as_str() {
                     Some(id) => ids.contains(id),
-                    None => payloads.contains(&sent.payload),
+                    None => payloads.iter().any(|payload| is_same(payload, &sent.payload)),
                 }
         };
         let answered = |story: &Story| {
@@ -102,6 +102,22 @@ impl Running<'_> {
             Some(at) => format!("no ack; its connection ended at {}", shown(at)),
             None => "no ack".to_owned(),
         }
+    }
+}
+
+/// Whether two payloads are one value: `1.0` and `1` are one number, and JavaScript writes the latter.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len()
+                && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, one)| other.get(name).is_some_and(|it| is_same(one, it)))
+        }
+        _ => one == other,
     }
 }
 

@@ -6,10 +6,11 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    looks::Look,
+    looks::{Look, by_gateway},
     observe,
     steps::{Running, StepResult, wrong},
     talk::about,
+    world::Answer,
 };
 use crate::{
     history::{What, shown},
@@ -194,7 +195,7 @@ impl Running<'_> {
         let began = self.world.recorder.now();
         let to = gateway.as_deref();
         let answered = self.world.call_with(token.as_deref(), verb, path, body.as_ref(), to).await;
-        let (status, reply) = answered.clone().unwrap_or_default();
+        let Answer { status, body: reply, headers } = answered.clone().unwrap_or_default();
         self.world.recorder.push(What::Called {
             user: user.to_owned(),
             gateway,
@@ -202,9 +203,10 @@ impl Running<'_> {
             began,
             status,
             reply,
+            headers,
         });
         let by = &request.by.value;
-        let (status, reply) = answered
+        let Answer { status, body: reply, .. } = answered
             .map_err(|why| about(wrong(format!("`{call}` of {by} is answered"), why), by))?;
         let named = self.named(&reply);
         if let Some(wanted) = &request.status {
@@ -221,7 +223,7 @@ impl Running<'_> {
             self.judge();
             let wanted =
                 self.world.fill_json(&wanted.value, "").map_err(|why| wrong("a reply", why))?;
-            if !contains(&reply, &wanted) {
+            if !contains(&reply, &wanted) && !contains(&by_gateway(&reply), &wanted) {
                 let expected = format!("the reply to `{call}` of {by} has {}", self.named(&wanted));
                 return Err(about(wrong(expected, named), by));
             }

@@ -29,6 +29,19 @@ pub(super) struct Named {
     pub(super) payload: Value,
 }
 
+/// The headers that the contract speaks of.
+const HEADERS: [&str; 2] = ["content-type", "retry-after"];
+
+/// An answer over HTTP.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Those of [`HEADERS`] that it has.
+    pub(super) headers: BTreeMap<String, String>,
+    /// `null` if it is no JSON.
+    pub(super) body: Value,
+}
+
 /// Everything that a run shares between its steps.
 #[derive(Debug)]
 pub(super) struct World {
@@ -112,7 +125,8 @@ impl World {
         gateway: Option<&str>,
     ) -> Result<(u16, Value), String> {
         let token = self.site.signer.good(user);
-        self.call_with(Some(&token), verb, path, body, gateway).await
+        let answer = self.call_with(Some(&token), verb, path, body, gateway).await?;
+        Ok((answer.status, answer.body))
     }
 
     pub(super) async fn call_with(
@@ -122,7 +136,7 @@ impl World {
         path: &str,
         body: Option<&Value>,
         gateway: Option<&str>,
-    ) -> Result<(u16, Value), String> {
+    ) -> Result<Answer, String> {
         let address = self.gateway(gateway).ok_or("no gateway runs")?;
         let verb =
             reqwest::Method::from_bytes(verb.as_bytes()).map_err(|error| error.to_string())?;
@@ -137,8 +151,13 @@ impl World {
             if error.is_connect() { "no connection".to_owned() } else { error.to_string() }
         })?;
         let status = answer.status().as_u16();
+        let header = |name: &str| {
+            let value = answer.headers().get(name)?.to_str().ok()?;
+            Some((name.to_owned(), value.to_owned()))
+        };
+        let headers = HEADERS.into_iter().filter_map(header).collect();
         // Some answers have no body.
-        Ok((status, answer.json().await.unwrap_or_default()))
+        Ok(Answer { status, headers, body: answer.json().await.unwrap_or_default() })
     }
 
     /// The gateway of this name, or any that runs.

@@ -62,6 +62,8 @@ pub enum What {
         began: Duration,
         status: u16,
         reply: serde_json::Value,
+        /// Those that the contract speaks of: `content-type` and `retry-after`.
+        headers: BTreeMap<String, String>,
     },
     /// A step of the scenario began, on this line of its file.
     Step { line: u64, text: String },

@@ -3,6 +3,7 @@
 //! Reads a scenario as the engine would run it, step by step, with what is known by then: who is connected, who is in
 //! which room, which messages have a name. Collects every mistake.
 
+mod names;
 mod people;
 mod seen;
 mod snapshot;
@@ -60,6 +61,7 @@ struct Used {
 #[derive(Clone, Debug, Default)]
 struct Known {
     connected: BTreeSet<String>,
+    ever_connected: BTreeSet<String>,
     /// Rooms by device.
     joined: BTreeMap<String, BTreeSet<String>>,
     /// Named messages, with their room if it is known.

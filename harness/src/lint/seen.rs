@@ -3,6 +3,14 @@
 use super::Linter;
 use crate::scenario::{Backends, Deliver, Expect, Spanned, Step};
 
+/// The contract's topics.
+pub(super) const TOPICS: [&str; 4] = [
+    "chat.messages.v1",
+    "chat.messages.persisted.v1",
+    "chat.memberships.v1",
+    "chat.messages.dlq.v1",
+];
+
 impl Linter<'_> {
     pub(super) fn deliver(&mut self, step: &Spanned<Step>, deliver: &Deliver) {
         let Deliver { message, messages, to, within, times } = deliver;
@@ -47,6 +55,40 @@ impl Linter<'_> {
         }
     }
 
+    /// Whether what is expected is something of what is looked at, and whether anything is.
+    fn belongs(&mut self, step: &Spanned<Step>, expect: &Expect) {
+        let Expect { presence, redis, history, stored, topic, .. } = expect;
+        let subjects = [
+            ("presence", presence),
+            ("redis", redis),
+            ("history", history),
+            ("stored", stored),
+            ("topic", topic),
+        ];
+        let Some((subject, _)) = subjects.iter().find(|(_, it)| it.is_some()) else { return };
+        let said = [
+            ("online", expect.online.is_some(), &["presence"][..]),
+            ("sockets", expect.sockets.is_some(), &["presence"]),
+            ("exists", expect.exists.is_some(), &["redis"]),
+            ("fields", expect.fields.is_some(), &["redis"]),
+            ("field", expect.field.is_some(), &["redis"]),
+            ("value", expect.value.is_some(), &["redis"]),
+            ("ttl", expect.ttl.is_some(), &["redis"]),
+            ("messages", expect.messages.is_some(), &["history", "stored", "topic"]),
+            ("count", expect.count.is_some(), &["history", "stored", "topic"]),
+        ];
+        let own: Vec<&str> =
+            said.iter().filter(|(.., of)| of.contains(subject)).map(|(name, ..)| *name).collect();
+        for (name, ..) in said.iter().filter(|(_, is_said, of)| *is_said && !of.contains(subject)) {
+            let problem = self.problem(step, format!("`{subject}` has no `{name}`"));
+            self.report(problem.with_help(format!("it has `{}`", own.join("`, `"))));
+        }
+        if !said.iter().any(|(_, is_said, of)| *is_said && of.contains(subject)) {
+            let problem = self.problem(step, format!("nothing is expected of `{subject}`"));
+            self.report(problem.with_help(format!("write one of `{}`", own.join("`, `"))));
+        }
+    }
+
     pub(super) fn expect(&mut self, step: &Spanned<Step>, expect: &Expect) {
         let Expect { presence, redis, history, stored, topic, within, lasting, ttl, .. } = expect;
         self.times([within, lasting, ttl]);
@@ -63,23 +105,33 @@ impl Linter<'_> {
                 self.report(self.problem(step, text).with_help("make two steps of it"));
             }
         }
+        self.belongs(step, expect);
+        for text in redis.iter().chain(&expect.field) {
+            self.names(text);
+        }
+        if let Some(value) = &expect.value {
+            self.names_of(value);
+        }
+        if let Some(topic) = topic {
+            self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
+        }
         if let (Some(_), Some(lasting)) = (within, lasting) {
             let text = "`within` becomes true in time, `for` stays true: one step cannot do both";
             self.report(self.problem(lasting, text).with_help("make two steps of it"));
         }
         if let Some(actor) = presence {
             self.actor(&actor.value, actor.into());
-            if expect.online.is_none() && expect.sockets.is_none() {
-                let problem = self.problem(step, "nothing is expected of the presence");
-                self.report(problem.with_help("write `online: true` or `sockets: 2`"));
+            let devices = self.scenario.actors.get(&actor.value).map(|it| it.value.len());
+            if let (Some(sockets), Some(devices)) = (expect.sockets, devices)
+                && sockets > devices
+            {
+                let text = format!("`{}` has {devices} devices, not {sockets}", actor.value);
+                self.report(self.problem(actor, text));
             }
         }
         if let (Some(value), None) = (&expect.value, &expect.field) {
             let problem = self.problem(value, "`value` is that of a field of a hash");
             self.report(problem.with_help("write `field: \"${alice.phone.socket}\"` beside it"));
-        }
-        if let (Some(field), None) = (&expect.field, redis) {
-            self.report(self.problem(field, "`field` is one of a hash in Redis: write `redis:`"));
         }
         if let (Some(is_online), Some(sockets)) = (expect.online, expect.sockets)
             && is_online != (sockets > 0)

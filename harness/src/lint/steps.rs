@@ -2,23 +2,25 @@
 
 use std::path::Path;
 
-use super::{Linter, Used, people::numbered};
+use super::{Linter, Used, people::numbered, seen::TOPICS};
 use crate::scenario::{
-    AckWanted, Backends, Connect, CrashHow, EndHow, Join, Never, Parallel, Place, Publish, Repeat,
-    Request, Send, Spanned, Step, Stop, Token, Use, Wait,
+    AckWanted, Backends, Client, Connect, CrashHow, EndHow, Join, Never, Parallel, Place, Publish,
+    Repeat, Request, Send, Spanned, Step, Stop, Text, Token, Use, Wait,
 };
 
 /// Most messages that one step may send, and rounds that it may repeat.
 const COUNT_MAX: usize = 100_000;
 const ROUNDS_MAX: usize = 10_000;
 
-/// The topics of the contract.
-const TOPICS: [&str; 4] = [
-    "chat.messages.v1",
-    "chat.messages.persisted.v1",
-    "chat.memberships.v1",
-    "chat.messages.dlq.v1",
+/// The errors of the contract: of `sendMessage`, and of `joinRoom` and `leaveRoom`.
+const MESSAGE_ERRORS: [&str; 4] = [
+    "Invalid message format",
+    "Not a member of this room",
+    "Message delivery failed",
+    "Rate limit exceeded",
 ];
+const ROOM_ERRORS: [&str; 4] =
+    ["Invalid room", "Not a member of this room", "Temporarily unavailable", "Rate limit exceeded"];
 
 const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -41,18 +43,17 @@ impl Linter<'_> {
                 }
             }
             Step::Request(request) => self.request(request),
-            Step::Raw(raw) => self.one_connected(&raw.device),
+            Step::Raw(raw) => {
+                self.writes_frames(&raw.device);
+                self.names(&raw.frame);
+            }
             Step::Wait(Wait { device, within, .. }) => {
                 self.devices_named(&device.value, device.into());
                 self.time(within);
             }
             Step::Expect(expect) => self.expect(step, expect),
             Step::Deliver(deliver) => self.deliver(step, deliver),
-            Step::Never(Never { message, to, lasting }) => {
-                self.message(message);
-                self.devices(to, step);
-                self.time(lasting);
-            }
+            Step::Never(never) => self.never(step, never),
             Step::Crash(crash) => {
                 self.one_connected(&crash.device);
                 if crash.how != CrashHow::Freeze {
@@ -113,6 +114,59 @@ impl Linter<'_> {
         }
     }
 
+    /// Frames as they are leave our own client alone.
+    fn writes_frames(&mut self, device: &Spanned<String>) {
+        self.one_connected(device);
+        let named = device.value.split_once('.').and_then(|(actor, name)| {
+            let devices = &self.scenario.actors.get(actor)?.value;
+            devices.get(name)
+        });
+        if named.is_some_and(|named| named.value.client != Client::Raw) {
+            let text = format!("`{}` has a client that writes no frames of ours", device.value);
+            let help = "write `client: raw` where the device stands";
+            self.report(self.problem(device, text).with_help(help));
+        }
+    }
+
+    fn never(&mut self, step: &Spanned<Step>, never: &Never) {
+        self.message(&never.message);
+        self.time(&never.lasting);
+        for (device, place) in self.devices(&never.to, step) {
+            // That it hears nothing would say nothing.
+            if !self.known.ever_connected.contains(&device) {
+                let text = format!("`{device}` was never connected by then: it can hear nothing");
+                self.report(self.problem(place, text));
+            }
+        }
+    }
+
+    /// Whether there is such an ack; a problem if not.
+    fn ack(&mut self, event: &str, ack: Option<&Spanned<AckWanted>>) {
+        let Some(ack) = ack else { return };
+        let is_message = event == "sendMessage";
+        let errors: &[&str] = if is_message { &MESSAGE_ERRORS } else { &ROOM_ERRORS };
+        let word = match &ack.value {
+            AckWanted::None | AckWanted::Any => return,
+            AckWanted::Accepted if is_message => return,
+            AckWanted::Success if !is_message => return,
+            AckWanted::Truncated if event == "joinRoom" => return,
+            AckWanted::Error(error) if errors.contains(&error.as_str()) => return,
+            AckWanted::Error(error) => error.as_str(),
+            AckWanted::Accepted => "ACCEPTED",
+            AckWanted::Success => "success",
+            AckWanted::Truncated => "truncated",
+        };
+        let problem = self.problem(ack, format!("`{event}` is never answered `{word}`"));
+        let good = if is_message { "ACCEPTED" } else { "success" };
+        let known = errors.iter().copied().chain([good, "any", "none"]);
+        let mut problem = problem.with_known(word, known.clone());
+        if problem.help.is_none() {
+            let all: Vec<&str> = known.collect();
+            problem = problem.with_help(format!("it is answered `{}`", all.join("`, `")));
+        }
+        self.report(problem);
+    }
+
     /// What only froze cannot be started again.
     fn must_end(&mut self, how: EndHow, what: &Spanned<String>) {
         if how == EndHow::Freeze {
@@ -124,6 +178,7 @@ impl Linter<'_> {
     fn connect(&mut self, step: &Spanned<Step>, connect: &Connect) {
         let is_let_in = connect.accepted.unwrap_or(connect.token == Token::Good);
         for (device, place) in self.devices(&connect.who, step) {
+            self.known.ever_connected.insert(device.clone());
             if is_let_in && !self.known.connected.insert(device.clone()) {
                 let text = format!("`{device}` is connected already");
                 self.report(self.problem(place, text).with_help("disconnect it first"));
@@ -152,6 +207,10 @@ impl Linter<'_> {
     fn join(&mut self, step: &Spanned<Step>, join: &Join, is_entering: bool) {
         let Join { who, room, payload, after, ack, within } = join;
         self.times([within]);
+        self.ack(if is_entering { "joinRoom" } else { "leaveRoom" }, ack.as_ref());
+        if let Some(payload) = payload {
+            self.names_of(payload);
+        }
         match (room, payload) {
             (None, None) => self.report(self.problem(step, "`room` is missing here")),
             (Some(_), Some(payload)) => {
@@ -185,6 +244,13 @@ impl Linter<'_> {
     fn send(&mut self, step: &Spanned<Step>, send: &Send) {
         let Send { from, room, text, payload, name, again, count, within, .. } = send;
         self.one_connected(from);
+        self.ack("sendMessage", send.ack.as_ref());
+        if let Some(Spanned { value: Text::Literal(literal), .. }) = text {
+            self.names_in(literal, step.into());
+        }
+        if let Some(payload) = payload {
+            self.names_of(payload);
+        }
         self.times([within]);
         let ways = [text.is_some(), payload.is_some(), again.is_some()];
         match ways.iter().filter(|way| **way).count() {
@@ -252,6 +318,10 @@ impl Linter<'_> {
             let problem = self.problem(call, format!("`{}` is no request", call.value));
             self.report(problem.with_help("write for example `call: POST /rooms`"));
         }
+        self.names(call);
+        for value in request.body.iter().chain(&request.reply) {
+            self.names_of(value);
+        }
         self.known.captured.extend(capture.keys().cloned());
     }
 
@@ -262,6 +332,8 @@ impl Linter<'_> {
             self.report(problem.with_help("write `stack: { backends: real }`"));
         }
         self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
+        self.names(&publish.key);
+        self.names_of(&publish.value);
     }
 
     /// Whether there is such a process; a problem if not.
@@ -296,6 +368,7 @@ impl Linter<'_> {
                 self.step(step);
             }
             after.connected.append(&mut self.known.connected);
+            after.ever_connected.append(&mut self.known.ever_connected);
             after.messages.append(&mut self.known.messages);
             after.captured.append(&mut self.known.captured);
             after.stopped.append(&mut self.known.stopped);

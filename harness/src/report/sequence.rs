@@ -214,7 +214,8 @@ mod tests {
     fn called(user: &str, gateway: &str, call: &str, status: u16) -> What {
         let (user, call) = (user.to_owned(), call.to_owned());
         let (gateway, began) = (Some(gateway.to_owned()), Duration::ZERO);
-        What::Called { user, gateway, call, began, status, reply: serde_json::Value::Null }
+        let (reply, headers) = (serde_json::Value::Null, std::collections::BTreeMap::new());
+        What::Called { user, gateway, call, began, status, reply, headers }
     }
 
     #[test]

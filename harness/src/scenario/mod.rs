@@ -18,7 +18,7 @@ mod text;
 mod time;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -78,15 +78,29 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Every device uses this client library from now on, whatever the file says.
+    /// Every device uses this client library from now on, whatever the file says; but for those of which a step or the
+    /// device itself wants what only our own can.
     pub fn use_client(&mut self, client: Client) {
-        for devices in self.actors.values_mut() {
-            for device in devices.value.values_mut() {
-                // Nobody else can leave pings unanswered.
-                if device.value.pongs {
+        let mut writing = BTreeSet::new();
+        writing_frames(&self.steps, &mut writing);
+        for (actor, devices) in &mut self.actors {
+            for (name, device) in &mut devices.value {
+                if device.value.pongs && !writing.contains(&format!("{actor}.{name}")) {
                     device.value.client = client;
                 }
             }
+        }
+    }
+}
+
+/// The devices that write frames as they are.
+fn writing_frames(steps: &[Spanned<Step>], devices: &mut BTreeSet<String>) {
+    for step in steps {
+        if let Step::Raw(raw) = &step.value {
+            devices.insert(raw.device.value.clone());
+        }
+        for block in step.value.blocks() {
+            writing_frames(block, devices);
         }
     }
 }

@@ -16,8 +16,8 @@ use super::{Place, Spanned};
 /// The devices of one person, by name.
 pub type Actor = BTreeMap<String, Spanned<Device>>;
 
-/// Most devices alike: each takes half a dozen open files.
-pub const DEVICES_MAX: usize = 2_000;
+/// Most devices alike: each takes four open files, of which a process may often have 20,000.
+pub const DEVICES_MAX: usize = 4_000;
 
 /// What a gateway's name looks like.
 const GATEWAY: &str = "^gw[1-9][0-9]*$";

@@ -42,6 +42,12 @@ fn load(
             }
             let text = fs::read_to_string(&path)
                 .map_err(|error| problem(format!("reading `{}`: {error}", path.display())))?;
+            let surplus =
+                shared.with.iter().find(|(name, _)| !text.contains(&format!("${{{name}}}")));
+            if let Some((name, value)) = surplus {
+                let said = format!("`{}` has no `${{{name}}}` to fill in", path.display());
+                return Err(Problem::new(file, source, Place::from(value), said));
+            }
             let text = shared.with.iter().fold(text, |text, (name, value)| {
                 text.replace(&format!("${{{name}}}"), &value.value)
             });

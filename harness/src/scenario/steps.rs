@@ -72,6 +72,17 @@ pub enum Step {
 }
 
 impl Step {
+    /// The steps inside of it, block by block.
+    pub fn blocks(&self) -> Vec<&[Spanned<Self>]> {
+        if let Self::Parallel(parallel) = self {
+            return parallel.0.iter().map(Vec::as_slice).collect();
+        }
+        if let Self::Repeat(Repeat { steps, .. }) | Self::Use(Use { steps, .. }) = self {
+            return vec![steps.as_slice()];
+        }
+        Vec::new()
+    }
+
     /// The verb, as it is written.
     pub fn verb(&self) -> &'static str {
         match self {

@@ -226,6 +226,7 @@ impl Tap {
 
     fn packet(&self, connection: ConnectionId, direction: Direction, packet: String) {
         let recorder = &self.listener.recorder;
+        let packet = without_token(packet);
         match direction {
             Direction::ToGateway => recorder.push(What::Sent { connection, packet }),
             // A crashed device hears nothing more, whatever was on its way.
@@ -277,5 +278,18 @@ impl Tap {
         if sessions.len() < before {
             self.listener.recorder.push(What::Closed { connection, by_gateway });
         }
+    }
+}
+/// A CONNECT without its token: histories are kept, sent around and shown, and a token may still be good.
+fn without_token(packet: String) -> String {
+    let Some(hello) = packet.strip_prefix("40") else { return packet };
+    let Ok(mut hello) = serde_json::from_str::<serde_json::Value>(hello) else { return packet };
+    match hello.get_mut("token") {
+        // What is no token at all may be what a scenario is about.
+        Some(token) if token.as_str().is_some_and(|it| it.split('.').count() == 3) => {
+            *token = serde_json::Value::from("<token>");
+            format!("40{hello}")
+        }
+        _ => packet,
     }
 }

@@ -12,7 +12,9 @@ fn called(call: &str, status: u16, reply: Value) -> History {
     let mut history = History::default();
     let (user, call) = (uuid(2, 1), call.to_owned());
     let at = Duration::from_millis(1);
-    history.push(at, What::Called { user, gateway: None, call, began: at, status, reply });
+    let headers = [("content-type", "application/json"), ("retry-after", "1")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    history.push(at, What::Called { user, gateway: None, call, began: at, status, reply, headers });
     history
 }
 
@@ -53,4 +55,25 @@ fn replies_have_their_status_and_their_fields() {
             assert!(findings.iter().any(|it| it.invariant == "replies"), "{call} {status} {reply}");
         }
     }
+}
+
+#[test]
+fn replies_say_that_they_are_json_and_when_to_come_back() {
+    let error =
+        |status: u16, name: &str| json!({"statusCode": status, "error": name, "message": "x"});
+    let history = called("GET /rooms", 503, error(503, "Service Unavailable"));
+    let without = |name: &str| {
+        let mut other = History::default();
+        for entry in history.entries() {
+            let mut what = entry.what.clone();
+            if let What::Called { headers, .. } = &mut what {
+                headers.remove(name);
+            }
+            other.push(entry.at, what);
+        }
+        check(&other, &[], TIMES).into_iter().map(|it| it.text).collect::<Vec<_>>()
+    };
+    assert_eq!(without("nothing"), [] as [&str; 0]);
+    assert!(without("retry-after")[0].contains("no `Retry-After`"));
+    assert!(without("content-type")[0].contains("`Content-Type`"));
 }

@@ -65,7 +65,7 @@ impl Calls {
         let names = names_in_calls(history, story);
         let mut made = Vec::new();
         for entry in history.entries() {
-            let What::Called { user, gateway, call, began, status, reply } = &entry.what else {
+            let What::Called { user, gateway, call, began, status, reply, .. } = &entry.what else {
                 continue;
             };
             let caller = history.name(user).trim_matches('`').to_owned();
@@ -117,7 +117,15 @@ mod tests {
             let call = format!("GET /rooms/{ROOM}/messages?after={STORED}");
             let (user, gateway) = ("u".to_owned(), Some("gw2".to_owned()));
             let began = Duration::from_millis(1);
-            let called = What::Called { user, gateway, call, began, status, reply };
+            let called = What::Called {
+                user,
+                gateway,
+                call,
+                began,
+                status,
+                reply,
+                headers: std::collections::BTreeMap::new(),
+            };
             history.push(Duration::from_millis(3), called);
         }
         let gateways = ["gw1".to_owned(), "gw2".to_owned()];

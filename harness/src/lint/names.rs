@@ -1,0 +1,91 @@
+//! Names in texts and payloads: whether each `${...}` stands for something by then.
+
+use serde_json::Value;
+
+use super::Linter;
+use crate::scenario::{Place, Spanned, Step};
+
+impl Linter<'_> {
+    /// Every `${name}` of a text.
+    pub(super) fn names(&mut self, text: &Spanned<String>) {
+        self.names_in(&text.value, text.into());
+    }
+
+    /// Every `${name}` of a payload.
+    pub(super) fn names_of(&mut self, value: &Spanned<Value>) {
+        self.names_of_json(&value.value, value.into());
+    }
+
+    fn names_of_json(&mut self, value: &Value, place: Place) {
+        match value {
+            Value::String(text) => self.names_in(text, place),
+            Value::Array(items) => items.iter().for_each(|item| self.names_of_json(item, place)),
+            Value::Object(fields) => {
+                for (name, item) in fields {
+                    self.names_in(name, place);
+                    self.names_of_json(item, place);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    pub(super) fn names_in(&mut self, text: &str, place: Place) {
+        let mut before = String::new();
+        let mut rest = text;
+        while let Some((ahead, after)) = rest.split_once("${") {
+            let Some((written, after)) = after.split_once('}') else { return };
+            before.push_str(ahead);
+            let name = written.split('|').next().unwrap_or_default().trim();
+            if !self.stands_for_something(name, before.ends_with("/rooms/")) {
+                let problem =
+                    self.problem(place, format!("`${{{name}}}` stands for nothing by then"));
+                let known = self.names_by_now();
+                self.report(problem.with_known(name, known.iter().map(String::as_str)));
+            }
+            rest = after;
+        }
+    }
+
+    fn stands_for_something(&self, name: &str, is_room: bool) -> bool {
+        let scenario = self.scenario;
+        let is_device = |device: &str| {
+            device.split_once('.').is_some_and(|(actor, device)| {
+                scenario.actors.get(actor).is_some_and(|it| it.value.contains_key(device))
+            })
+        };
+        // Where no room is declared each that is spoken of is made.
+        let is_made = scenario.rooms.is_empty() && (is_room || speak_of(&scenario.steps, name));
+        is_made
+            || self.names_by_now().iter().any(|known| known == name)
+            || name.strip_suffix(".id").is_some_and(|it| self.known.messages.contains_key(it))
+            || name.strip_suffix(".socket").is_some_and(is_device)
+    }
+
+    fn names_by_now(&self) -> Vec<String> {
+        let scenario = self.scenario;
+        let people = scenario.actors.keys().chain(scenario.rooms.keys()).cloned();
+        let so_far = self.known.captured.iter().chain(self.known.messages.keys()).cloned();
+        people.chain(so_far).chain(["uuid".to_owned()]).collect()
+    }
+}
+
+/// Whether a step names this room.
+fn speak_of(steps: &[Spanned<Step>], name: &str) -> bool {
+    steps.iter().any(|step| {
+        if let Step::Request(request) = &step.value {
+            return request.call.value.contains(&format!("/rooms/${{{name}"));
+        }
+        let room = if let Step::Join(join) | Step::Leave(join) = &step.value {
+            join.room.as_ref()
+        } else if let Step::Send(send) = &step.value {
+            send.room.as_ref()
+        } else if let Step::Expect(expect) = &step.value {
+            expect.history.as_ref().or(expect.stored.as_ref())
+        } else {
+            None
+        };
+        room.is_some_and(|room| room.value == name)
+            || step.value.blocks().into_iter().any(|block| speak_of(block, name))
+    })
+}
