@@ -34,7 +34,11 @@ impl Running<'_> {
             let mut device = self.world.devices[&name].lock().await;
             match network.state {
                 NetworkState::Cut => {
-                    self.world.broken(&name, format!("{name}'s network was cut"), true);
+                    self.world.broken(
+                        &name,
+                        format!("{name}'s network was cut, and its connection with it"),
+                        true,
+                    );
                     device.network(NetworkChange::Cut);
                 }
                 NetworkState::Slow => {

@@ -45,11 +45,11 @@ pub struct Network {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkState {
-    /// Nothing gets through.
+    /// Its connections are reset, and new ones at once: it must connect again after `resume`.
     Cut,
     /// Every byte comes late, by `delay`.
     Slow,
-    /// Everything gets through again.
+    /// Everything gets through again; what was cut is not connected by itself.
     Resume,
 }
 
