@@ -3,6 +3,7 @@
 mod explain;
 mod packet;
 mod sequence;
+mod found;
 mod terminal;
 mod json;
 mod junit;

@@ -4,7 +4,11 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{explain, sequence};
+use super::{
+    explain,
+    found::{step_at, story},
+    sequence,
+};
 use crate::{
     history::{moment, shown},
     known::Comparison,
@@ -71,49 +75,76 @@ pub fn in_full(run: &Run) -> String {
     text
 }
 
-/// What breaks an invariant: the first few findings, and how many more there are.
+/// What breaks an invariant: the first finding with its step and, if it is the first of the run, its story; the next few,
+/// and how many more there are.
 fn broken_invariant(run: &Run, name: &str, rule: &str) -> String {
-    let findings: Vec<_> = run.findings.iter().filter(|it| it.invariant == name).collect();
+    let mut findings = run.findings.iter().filter(|it| it.invariant == name);
     let mut text = String::new();
-    if findings.is_empty() {
-        return text;
+    let Some(first) = findings.next() else { return text };
+    write(&mut text, format_args!("\n  {RED}{name}{RED:#}: {rule}\n    {}\n", first.text));
+    let at = moment(first.at);
+    match step_at(run, first.at) {
+        Some(step) => {
+            write(&mut text, format_args!("    at {at}, in this step:\n"));
+            text.push_str(&place(run, step.line, &step.text));
+        }
+        None => write(&mut text, format_args!("    at {at}, when no step ran\n")),
     }
-    write(&mut text, format_args!("\n  {RED}{name}{RED:#}: {rule}\n"));
-    for finding in findings.iter().take(FINDINGS_MAX) {
-        write(&mut text, format_args!("    {}\n", finding.text));
+    if run.findings.first().is_some_and(|it| std::ptr::eq(it, first)) {
+        let (sentences, diagram) = story(run, first);
+        text.push_str(&told(&sentences, &diagram));
     }
-    let more = findings.len().saturating_sub(FINDINGS_MAX);
+    let others: Vec<_> = findings.collect();
+    if !others.is_empty() {
+        write(&mut text, format_args!("\n    {BOLD}also{BOLD:#}\n"));
+    }
+    for finding in others.iter().take(FINDINGS_MAX - 1) {
+        write(&mut text, format_args!("      {}\n", finding.text));
+    }
+    let more = (others.len() + 1).saturating_sub(FINDINGS_MAX);
     if more > 0 {
-        write(&mut text, format_args!("    and {more} more\n"));
+        write(&mut text, format_args!("      and {more} more\n"));
     }
     text
 }
 
 fn failed_step(run: &Run, failure: &Failure) -> String {
     let Failure { line, step, expected, seen, .. } = failure;
-    let mut text = String::new();
-    let number = line.to_string();
-    let margin = " ".repeat(number.len());
+    let mut text = format!("\n{}", place(run, *line, step));
     write(
         &mut text,
         format_args!(
-            "\n  {BOLD}{}:{line}{BOLD:#}\n  {margin} |\n  {number} | {step}\n  {margin} |\n    {BOLD}expected{BOLD:#}  {expected}\n    {BOLD}seen{BOLD:#}      {RED}{seen}{RED:#}\n",
-            run.file
+            "    {BOLD}expected{BOLD:#}  {expected}\n    {BOLD}seen{BOLD:#}      {RED}{seen}{RED:#}\n"
         ),
     );
-    let sentences = explain(run, failure);
+    text.push_str(&told(&explain(run, failure), &sequence(run, failure)));
+    text
+}
+
+/// A step where it is written.
+fn place(run: &Run, line: u64, step: &str) -> String {
+    let number = line.to_string();
+    let margin = " ".repeat(number.len());
+    format!(
+        "  {BOLD}{}:{line}{BOLD:#}\n  {margin} |\n  {number} | {step}\n  {margin} |\n",
+        run.file
+    )
+}
+
+/// What happened, in sentences and as a diagram.
+fn told(sentences: &[String], diagram: &[String]) -> String {
+    let mut text = String::new();
     if !sentences.is_empty() {
         write(&mut text, format_args!("\n    {BOLD}what happened{BOLD:#}\n"));
-        for sentence in sentences {
-            write(&mut text, format_args!("      {sentence}\n"));
-        }
     }
-    let diagram = sequence(run, failure);
+    for sentence in sentences {
+        write(&mut text, format_args!("      {sentence}\n"));
+    }
     if !diagram.is_empty() {
         text.push('\n');
-        for row in diagram {
-            write(&mut text, format_args!("    {row}\n"));
-        }
+    }
+    for row in diagram {
+        write(&mut text, format_args!("    {row}\n"));
     }
     text
 }
