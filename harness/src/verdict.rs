@@ -1,6 +1,6 @@
 //! What came of a run, in types: the engine fills them, the reports show them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
@@ -61,10 +61,25 @@ pub enum StepOutcome {
     Failed,
 }
 
+/// Where a step of a shared file is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedPlace {
+    pub file: String,
+    pub line: u64,
+}
+
+impl fmt::Display for SharedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 /// One step that was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepReport {
+    /// In the scenario's own file: of a shared step, where it is used.
     pub line: u64,
+    pub shared: Option<SharedPlace>,
     /// The step as it is written, its first line.
     pub text: String,
     pub from: Duration,
@@ -76,7 +91,9 @@ pub struct StepReport {
 /// A step that was not true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
+    /// As in [`StepReport`].
     pub line: u64,
+    pub shared: Option<SharedPlace>,
     pub step: String,
     pub expected: String,
     pub seen: String,

@@ -74,7 +74,7 @@ mod tests {
 
     fn step(line: u64, from: u64, to: u64) -> StepReport {
         let (from, to, text) = (millis(from), millis(to), "send: it".to_owned());
-        StepReport { line, text, from, to, outcome: StepOutcome::Done, margin: None }
+        StepReport { line, shared: None, text, from, to, outcome: StepOutcome::Done, margin: None }
     }
 
     fn run() -> Run {

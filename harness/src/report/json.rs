@@ -33,6 +33,8 @@ struct Record<'r> {
 #[derive(Debug, Serialize)]
 pub(super) struct Step<'r> {
     line: u64,
+    /// Its file and line, if the step at `line` uses a shared file.
+    shared: Option<String>,
     text: &'r str,
     from: Seconds,
     to: Seconds,
@@ -50,6 +52,7 @@ struct Margin {
 #[derive(Debug, Serialize)]
 pub(super) struct Failed<'r> {
     line: u64,
+    shared: Option<String>,
     step: &'r str,
     expected: &'r str,
     seen: &'r str,
@@ -119,7 +122,8 @@ impl<'r> Step<'r> {
             StepOutcome::Failed => "failed",
         };
         let StepReport { line, text, from, to, .. } = step;
-        Self { line: *line, text, from: Seconds(*from), to: Seconds(*to), outcome, margin }
+        let shared = step.shared.as_ref().map(ToString::to_string);
+        Self { line: *line, shared, text, from: Seconds(*from), to: Seconds(*to), outcome, margin }
     }
 }
 
@@ -127,6 +131,7 @@ impl<'r> Failed<'r> {
     fn of(run: &Run, failure: &'r Failure) -> Self {
         Self {
             line: failure.line,
+            shared: failure.shared.as_ref().map(ToString::to_string),
             step: &failure.step,
             expected: &failure.expected,
             seen: &failure.seen,
@@ -167,6 +172,7 @@ mod tests {
         let (used, limit) = (Duration::from_micros(1_900_001), Duration::from_secs(2));
         run.steps.push(StepReport {
             line: 7,
+            shared: None,
             text: "expect: it".to_owned(),
             from: Duration::from_millis(10),
             to: Duration::from_millis(1_910),
@@ -181,7 +187,7 @@ mod tests {
         let margin = json!({"used": 1.900_001, "limit": 2.0, "tight": true});
         assert_eq!(
             read["steps"][0],
-            json!({"line": 7, "text": "expect: it", "from": 0.01, "to": 1.91, "outcome": "failed", "margin": margin})
+            json!({"line": 7, "shared": null, "text": "expect: it", "from": 0.01, "to": 1.91, "outcome": "failed", "margin": margin})
         );
         assert_eq!(read["failures"][0]["late"], 0.005);
         assert_eq!(read["failures"][0]["explained"], json!(["your limit was 2.00 s: 5 ms late"]));

@@ -13,7 +13,7 @@ use crate::{
     history::{moment, shown},
     known::Comparison,
     scenario::INVARIANTS,
-    verdict::{Failure, Margin, Run, StepOutcome, StepReport, Verdict},
+    verdict::{Failure, Margin, Run, SharedPlace, StepOutcome, StepReport, Verdict},
 };
 
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -86,7 +86,7 @@ fn broken_invariant(run: &Run, name: &str, rule: &str) -> String {
     match step_at(run, first.at) {
         Some(step) => {
             write(&mut text, format_args!("    at {at}, in this step:\n"));
-            text.push_str(&place(run, step.line, &step.text));
+            text.push_str(&place(run, step.line, step.shared.as_ref(), &step.text));
         }
         None => write(&mut text, format_args!("    at {at}, when no step ran\n")),
     }
@@ -109,8 +109,8 @@ fn broken_invariant(run: &Run, name: &str, rule: &str) -> String {
 }
 
 fn failed_step(run: &Run, failure: &Failure) -> String {
-    let Failure { line, step, expected, seen, .. } = failure;
-    let mut text = format!("\n{}", place(run, *line, step));
+    let Failure { line, shared, step, expected, seen, .. } = failure;
+    let mut text = format!("\n{}", place(run, *line, shared.as_ref(), step));
     write(
         &mut text,
         format_args!(
@@ -121,14 +121,16 @@ fn failed_step(run: &Run, failure: &Failure) -> String {
     text
 }
 
-/// A step where it is written.
-fn place(run: &Run, line: u64, step: &str) -> String {
+/// A step where it is written, and where it is used if it stands in a shared file.
+fn place(run: &Run, line: u64, shared: Option<&SharedPlace>, step: &str) -> String {
+    let own = format!("{}:{line}", run.file);
+    let (place, used, line) = match shared {
+        Some(shared) => (shared.to_string(), format!(", used by {own}"), shared.line),
+        None => (own, String::new(), line),
+    };
     let number = line.to_string();
     let margin = " ".repeat(number.len());
-    format!(
-        "  {BOLD}{}:{line}{BOLD:#}\n  {margin} |\n  {number} | {step}\n  {margin} |\n",
-        run.file
-    )
+    format!("  {BOLD}{place}{BOLD:#}{used}\n  {margin} |\n  {number} | {step}\n  {margin} |\n")
 }
 
 /// What happened, in sentences and as a diagram.
@@ -151,7 +153,8 @@ fn told(sentences: &[String], diagram: &[String]) -> String {
 
 /// A step with its place and how much of its time it took.
 fn in_margin(step: &StepReport) -> String {
-    let StepReport { line, text, margin, from, to, .. } = step;
+    let StepReport { line, shared, text, margin, from, to, .. } = step;
+    let place = shared.as_ref().map(|shared| format!("{shared}  ")).unwrap_or_default();
     let took = match margin {
         Some(margin) => {
             let percent = margin.used.as_millis() * 100 / margin.limit.as_millis().max(1);
@@ -159,7 +162,7 @@ fn in_margin(step: &StepReport) -> String {
         }
         None => shown(to.saturating_sub(*from)),
     };
-    format!("{line:>3}  {text}  {DIM}{took}{DIM:#}")
+    format!("{line:>3}  {place}{text}  {DIM}{took}{DIM:#}")
 }
 
 /// What is known of a gateway, beside what was found.

@@ -3,9 +3,10 @@
 /** Fills `main` with a run; the timeline, which is to be closed before another one is shown. */
 function showRun(main, head, body, invariants) {
   const timeline = new Timeline(body, (line) => showStep(line));
+  const reveal = (step) => timeline.reveal(step.from * 1e6, step.to * 1e6);
   const showStep = (line) => {
     const step = body.steps.find((step) => step.line === line);
-    if (step) timeline.reveal(step.from * 1e6, step.to * 1e6);
+    if (step) reveal(step);
   };
   const see = (at) => timeline.reveal(at * 1e6);
   main.replaceChildren(
@@ -13,7 +14,7 @@ function showRun(main, head, body, invariants) {
     ...body.failures.map((failure, index) => failureCard(head, failure, body.diagrams[index], see)),
     ...body.findings.map((finding) => findingCard(finding, invariants, see)),
     ...(body.timeline.connections.length + body.timeline.calls.length > 0 ? [el("h3", {}, "Timeline"), timeline.node] : []),
-    ...(body.steps.length > 0 ? [el("h3", {}, "Steps"), stepTable(body, showStep)] : []),
+    ...(body.steps.length > 0 ? [el("h3", {}, "Steps"), stepTable(body, reveal)] : []),
     el("h3", {}, head.file), sourceOf(body));
   main.scrollTop = 0;
   return timeline;
@@ -63,7 +64,7 @@ function failureCard(head, failure, diagram, see) {
   const late = failure.late === null ? null : el("span", { class: "late" }, `${shown(failure.late)} too late`);
   return el("article", { class: "card failure" },
     el("header", {},
-      el("span", { class: "where" }, `Line ${failure.line}`), el("code", {}, failure.step), late, momentButton(failure.at, see)),
+      el("span", { class: "where" }, `Line ${failure.line}`), failure.shared ? el("span", {}, failure.shared) : null, el("code", {}, failure.step), late, momentButton(failure.at, see)),
     el("div", { class: "sides" }, side("Expected", "expected", failure.expected), side("Seen", "seen", failure.seen)),
     failure.explained.length > 0
       ? el("div", { class: "told" }, el("h4", {}, "What happened"), el("ol", {}, ...failure.explained.map((sentence) => toldLine(sentence, see))))
@@ -86,13 +87,13 @@ function findingCard(finding, invariants, see) {
     el("p", {}, finding.text));
 }
 
-function stepTable(body, showStep) {
+function stepTable(body, reveal) {
   const rows = body.steps.map((step) => {
     const failed = step.outcome === "failed" ? "failed" : "";
     return el("tr", { class: failed, "data-line": step.line },
       el("td", { class: `sign word ${failed ? "fail" : "pass"}` }, SIGNS[step.outcome]),
       el("td", { class: "number" }, String(step.line)),
-      el("td", { class: "text" }, el("button", { type: "button", title: "Show it on the timeline", onclick: () => showStep(step.line) }, step.text)),
+      el("td", { class: "text" }, el("button", { type: "button", title: "Show it on the timeline", onclick: () => reveal(step) }, step.shared ? `${step.shared}  ${step.text}` : step.text)),
       el("td", { class: "number" }, shown(step.from)),
       marginCell(step));
   });
