@@ -65,6 +65,8 @@ struct Head<'r> {
     verdict: &'static str,
     reason: &'r str,
     seed: u64,
+    /// The command that runs it again.
+    again: String,
     duration: Seconds,
     /// How many steps used over four fifths of their time.
     tight: usize,
@@ -161,6 +163,7 @@ impl<'r> Head<'r> {
             verdict: run.verdict.word(),
             reason: run.verdict.reason(),
             seed: run.seed,
+            again: run.again(),
             duration: Seconds(run.duration),
             tight,
             round,

@@ -1,6 +1,6 @@
 //! Runs on a terminal: one line for each, a failure in full, and the sum of all.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -71,7 +71,7 @@ pub fn in_full(run: &Run) -> String {
     for (name, rule) in INVARIANTS {
         text.push_str(&broken_invariant(run, name, rule));
     }
-    write(&mut text, format_args!("\n  again: harness run {} --seed {}\n", run.file, run.seed));
+    write(&mut text, format_args!("\n  again: {}\n", run.again()));
     text
 }
 
@@ -186,8 +186,25 @@ pub fn differences(comparison: &Comparison) -> String {
     text
 }
 
-/// The last line: how many of each verdict.
-pub fn summary(runs: &[Run]) -> String {
+/// A line for each file that both passed and failed, and how often it did.
+pub fn flaky(runs: &[Run]) -> Vec<String> {
+    // Passed, failed, all that were run.
+    let mut counts: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
+    for run in runs.iter().filter(|run| !matches!(run.verdict, Verdict::Skipped(_))) {
+        let (passed, failed, all) = counts.entry(&run.file).or_default();
+        *passed += usize::from(run.verdict == Verdict::Pass);
+        *failed += usize::from(run.verdict == Verdict::Fail);
+        *all += 1;
+    }
+    let is_flaky = |(_, (passed, failed, _)): &(_, (usize, usize, usize))| *passed.min(failed) > 0;
+    let line = |(file, (passed, _, all))| {
+        format!("{YELLOW}flaky{YELLOW:#}  {file}: {passed} of {all} passed")
+    };
+    counts.into_iter().filter(is_flaky).map(line).collect()
+}
+
+/// The last line: how many of each verdict, and how many were not even begun.
+pub fn summary(runs: &[Run], unbegun: usize) -> String {
     let count = |word: &str| runs.iter().filter(|run| run.verdict.word() == word).count();
     let mut text = format!("{} passed, {} failed", count("pass"), count("fail"));
     for (word, shown) in [("unknown", "unknown"), ("broken", "broken"), ("skipped", "skipped")] {
@@ -196,9 +213,40 @@ pub fn summary(runs: &[Run]) -> String {
             write(&mut text, format_args!(", {number} {shown}"));
         }
     }
+    if unbegun > 0 {
+        write(&mut text, format_args!(", {unbegun} not run"));
+    }
     text
 }
 
 fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("a string takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::plain;
+
+    fn run(file: &str, verdict: Verdict) -> Run {
+        Run { verdict, ..Run::new(file, "", "it") }
+    }
+
+    #[test]
+    fn a_file_that_passes_and_fails_is_flaky() {
+        let broken = || Verdict::Broken("no Redis".to_owned());
+        let runs = [
+            run("b.yaml", Verdict::Pass),
+            run("b.yaml", Verdict::Fail),
+            run("b.yaml", Verdict::Pass),
+            run("a.yaml", Verdict::Fail),
+            run("a.yaml", Verdict::Fail),
+            run("c.yaml", Verdict::Pass),
+            run("c.yaml", broken()),
+        ];
+        let lines: Vec<String> = flaky(&runs).iter().map(|line| plain(line)).collect();
+        assert_eq!(lines, ["flaky  b.yaml: 2 of 3 passed"]);
+        assert_eq!(summary(&runs, 0), "3 passed, 3 failed, 1 broken");
+        assert_eq!(summary(&runs, 4), "3 passed, 3 failed, 1 broken, 4 not run");
+    }
 }

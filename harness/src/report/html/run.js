@@ -21,7 +21,7 @@ function showRun(main, head, body, invariants) {
 }
 
 function headOf(head) {
-  const again = `harness run ${head.file} --seed ${head.seed}`;
+  const { again } = head;
   const copy = el("button", { type: "button", class: "plain", onclick: () => copied(copy, again) }, "Copy");
   const isRun = head.verdict !== "skipped";
   return [
