@@ -221,7 +221,9 @@ impl Run {
             }
         }
         for (file, count) in failures.iter().filter(|(_, count)| **count > 1) {
-            say(&format!("{file} failed {} more times: the reports hold each\n", count - 1))?;
+            let more =
+                if *count == 2 { "once more".into() } else { format!("{} more times", count - 1) };
+            say(&format!("{file} failed {more}: the reports hold each\n"))?;
         }
         // With other clients or gateways than the fixture's own a transcript is another one.
         let is_own = self.client.is_none() && self.url.is_empty();

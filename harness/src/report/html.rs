@@ -17,6 +17,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    found::story,
     json::{Failed, Found, Seconds, Step, failures, findings, steps},
     sequence,
 };
@@ -84,6 +85,8 @@ struct Body<'r> {
     /// A diagram for each failure.
     diagrams: Vec<String>,
     findings: Vec<Found<'r>>,
+    /// A diagram around the first finding.
+    found_diagram: String,
     source: &'r str,
     timeline: Timeline,
 }
@@ -180,6 +183,11 @@ impl<'r> Body<'r> {
             failures: failures(run),
             diagrams: diagrams.collect(),
             findings: findings(run),
+            found_diagram: run
+                .findings
+                .first()
+                .map(|it| story(run, it).1.join("\n"))
+                .unwrap_or_default(),
             source: &run.source,
             timeline: Timeline::of(run, limits),
         }

@@ -5,8 +5,12 @@ use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 
-use super::explain;
+use super::{
+    explain,
+    found::{step_at, story},
+};
 use crate::{
+    check::Finding,
     history::in_seconds,
     verdict::{Failure, Run, StepOutcome, StepReport},
 };
@@ -68,6 +72,12 @@ pub(super) struct Found<'r> {
     invariant: &'static str,
     at: Seconds,
     text: &'r str,
+    /// The step that ran then: its line, its place if it is shared, and its text.
+    line: Option<u64>,
+    shared: Option<String>,
+    step: Option<&'r str>,
+    /// What happened around it, in sentences; of the first one only.
+    explained: Vec<String>,
 }
 
 /// All runs, a line each.
@@ -106,8 +116,26 @@ pub(super) fn failures(run: &Run) -> Vec<Failed<'_>> {
 }
 
 pub(super) fn findings(run: &Run) -> Vec<Found<'_>> {
-    let found = run.findings.iter();
-    found.map(|it| Found { invariant: it.invariant, at: Seconds(it.at), text: &it.text }).collect()
+    let mut findings: Vec<Found<'_>> = run.findings.iter().map(|it| Found::of(run, it)).collect();
+    if let (Some(found), Some(finding)) = (findings.first_mut(), run.findings.first()) {
+        found.explained = story(run, finding).0;
+    }
+    findings
+}
+
+impl<'r> Found<'r> {
+    fn of(run: &'r Run, finding: &'r Finding) -> Self {
+        let step = step_at(run, finding.at);
+        Self {
+            invariant: finding.invariant,
+            at: Seconds(finding.at),
+            text: &finding.text,
+            line: step.map(|step| step.line),
+            shared: step.and_then(|step| step.shared.as_ref()).map(ToString::to_string),
+            step: step.map(|step| step.text.as_str()),
+            explained: Vec::new(),
+        }
+    }
 }
 
 impl<'r> Step<'r> {
@@ -148,10 +176,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{
-        check::Finding,
-        verdict::{Margin, Verdict},
-    };
+    use crate::verdict::{Margin, Verdict};
 
     #[test]
     fn a_run_is_one_line_whatever_it_says() {
@@ -182,7 +207,7 @@ mod tests {
         let late = Some(Duration::from_millis(5));
         run.failures.push(Failure { line: 7, limit: Some(limit), late, ..Failure::default() });
         let text = "lost".to_owned();
-        run.findings.push(Finding { invariant: "nothing-lost", at: limit, text });
+        run.findings.push(Finding { invariant: "nothing-lost", at: limit / 2, text });
         let read: Value = serde_json::from_str(&json_lines(&[run]).unwrap()).unwrap();
         let margin = json!({"used": 1.900_001, "limit": 2.0, "tight": true});
         assert_eq!(
@@ -193,7 +218,7 @@ mod tests {
         assert_eq!(read["failures"][0]["explained"], json!(["your limit was 2.00 s: 5 ms late"]));
         assert_eq!(
             read["findings"],
-            json!([{"invariant": "nothing-lost", "at": 2.0, "text": "lost"}])
+            json!([{"invariant": "nothing-lost", "at": 1.0, "text": "lost", "line": 7, "shared": null, "step": "expect: it", "explained": []}])
         );
     }
 }

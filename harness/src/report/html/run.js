@@ -12,7 +12,7 @@ function showRun(main, head, body, invariants) {
   main.replaceChildren(
     ...headOf(head),
     ...body.failures.map((failure, index) => failureCard(head, failure, body.diagrams[index], see)),
-    ...body.findings.map((finding) => findingCard(finding, invariants, see)),
+    ...body.findings.map((finding, index) => findingCard(finding, index === 0 ? body.found_diagram : "", invariants, see)),
     ...(body.timeline.connections.length + body.timeline.calls.length > 0 ? [el("h3", {}, "Timeline"), timeline.node] : []),
     ...(body.steps.length > 0 ? [el("h3", {}, "Steps"), stepTable(body, reveal)] : []),
     el("h3", {}, head.file), sourceOf(body));
@@ -66,10 +66,17 @@ function failureCard(head, failure, diagram, see) {
     el("header", {},
       el("span", { class: "where" }, `Line ${failure.line}`), failure.shared ? el("span", {}, failure.shared) : null, el("code", {}, failure.step), late, momentButton(failure.at, see)),
     el("div", { class: "sides" }, side("Expected", "expected", failure.expected), side("Seen", "seen", failure.seen)),
-    failure.explained.length > 0
-      ? el("div", { class: "told" }, el("h4", {}, "What happened"), el("ol", {}, ...failure.explained.map((sentence) => toldLine(sentence, see))))
+    ...storyOf(failure.explained, diagram, see));
+}
+
+/** What led to something, in sentences and as a diagram. */
+function storyOf(explained, diagram, see) {
+  return [
+    explained.length > 0
+      ? el("div", { class: "told" }, el("h4", {}, "What happened"), el("ol", {}, ...explained.map((sentence) => toldLine(sentence, see))))
       : null,
-    diagram ? el("details", {}, el("summary", {}, "Who said what, as a diagram"), el("pre", {}, diagram)) : null);
+    diagram ? el("details", {}, el("summary", {}, "Who said what, as a diagram"), el("pre", {}, diagram)) : null,
+  ];
 }
 
 /** A sentence with its moment in front, if it ends with one. */
@@ -81,10 +88,12 @@ function toldLine(sentence, see) {
   return el("li", {}, el("time", {}, button), text);
 }
 
-function findingCard(finding, invariants, see) {
+function findingCard(finding, diagram, invariants, see) {
   return el("article", { class: "card finding" },
     el("header", {}, el("span", { class: "where" }, finding.invariant), el("span", {}, invariants[finding.invariant] ?? ""), momentButton(finding.at, see)),
-    el("p", {}, finding.text));
+    el("p", {}, finding.text),
+    finding.step ? el("p", {}, `${finding.shared ?? `Line ${finding.line}`}: `, el("code", {}, finding.step)) : null,
+    ...storyOf(finding.explained, diagram, see));
 }
 
 function stepTable(body, reveal) {
