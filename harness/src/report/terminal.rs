@@ -86,7 +86,9 @@ fn broken_invariant(run: &Run, name: &str, rule: &str) -> String {
     match step_at(run, first.at) {
         Some(step) => {
             write(&mut text, format_args!("    at {at}, in this step:\n"));
-            text.push_str(&place(run, step.line, step.shared.as_ref(), &step.text));
+            for line in place(run, step.line, step.shared.as_ref(), &step.text).lines() {
+                write(&mut text, format_args!("    {line}\n"));
+            }
         }
         None => write(&mut text, format_args!("    at {at}, when no step ran\n")),
     }
