@@ -1,6 +1,6 @@
 //! What came of a run, in types: the engine fills them, the reports show them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{borrow::Cow, fmt, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
@@ -61,10 +61,25 @@ pub enum StepOutcome {
     Failed,
 }
 
+/// Where a step of a shared file is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedPlace {
+    pub file: String,
+    pub line: u64,
+}
+
+impl fmt::Display for SharedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 /// One step that was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepReport {
+    /// In the scenario's own file: of a shared step, where it is used.
     pub line: u64,
+    pub shared: Option<SharedPlace>,
     /// The step as it is written, its first line.
     pub text: String,
     pub from: Duration,
@@ -76,7 +91,9 @@ pub struct StepReport {
 /// A step that was not true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failure {
+    /// As in [`StepReport`].
     pub line: u64,
+    pub shared: Option<SharedPlace>,
     pub step: String,
     pub expected: String,
     pub seen: String,
@@ -96,6 +113,8 @@ pub struct Run {
     pub scenario: String,
     pub verdict: Verdict,
     pub seed: u64,
+    /// Flags of the command line that say what it ran on and with: whoever runs it again gives them again.
+    pub flags: Vec<String>,
     pub duration: Duration,
     pub steps: Vec<StepReport>,
     pub failures: Vec<Failure>,
@@ -110,6 +129,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// The command that runs it again, for a shell.
+    pub fn again(&self) -> String {
+        let seed = self.seed.to_string();
+        let begin = ["harness", "run", &self.file, "--seed", &seed];
+        let words = begin.into_iter().chain(self.flags.iter().map(String::as_str));
+        words.map(quoted).collect::<Vec<_>>().join(" ")
+    }
+
     /// One that has not begun. `source` is the text of `file`, `scenario` its sentence.
     pub fn new(file: &str, source: &str, scenario: &str) -> Self {
         Self {
@@ -117,6 +144,7 @@ impl Run {
             scenario: scenario.to_owned(),
             verdict: Verdict::Pass,
             seed: 0,
+            flags: Vec::new(),
             duration: Duration::ZERO,
             steps: Vec::new(),
             failures: Vec::new(),
@@ -126,5 +154,31 @@ impl Run {
             bundle: None,
             redis: None,
         }
+    }
+}
+
+/// A word of a command, in quotes if a shell would read it otherwise.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,@+%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_runs_it_again_has_its_flags_and_survives_a_shell() {
+        let mut run = Run::new("fixtures/a.yaml", "", "it");
+        run.seed = 7;
+        assert_eq!(run.again(), "harness run fixtures/a.yaml --seed 7");
+        run.flags = ["--url", "http://[::1]:3000", "--gateway", "it's here/gateway"]
+            .map(str::to_owned)
+            .to_vec();
+        let flags = r"--url 'http://[::1]:3000' --gateway 'it'\''s here/gateway'";
+        assert_eq!(run.again(), format!("harness run fixtures/a.yaml --seed 7 {flags}"));
     }
 }

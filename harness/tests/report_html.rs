@@ -37,7 +37,7 @@ fn millis(millis: u64) -> Duration {
 
 fn step(line: u64, text: &str, from: u64, to: u64) -> StepReport {
     let (text, from, to) = (text.to_owned(), millis(from), millis(to));
-    StepReport { line, text, from, to, outcome: StepOutcome::Done, margin: None }
+    StepReport { line, shared: None, text, from, to, outcome: StepOutcome::Done, margin: None }
 }
 
 /// Alice says something hostile, Bob's phone is cut off, and he never hears it.
@@ -97,6 +97,7 @@ fn failed() -> Run {
     run.steps[2].outcome = StepOutcome::Failed;
     run.steps[2].margin = Some(Margin { used: millis(1_000), limit: millis(1_000) });
     run.failures.push(Failure {
+        shared: None,
         line: 6,
         step: run.steps[2].text.clone(),
         expected: "bob.phone hears `hi`".to_owned(),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use clap::{Args, builder::FalseyValueParser};
+use clap::{Args, ValueEnum as _, builder::FalseyValueParser};
 use futures_util::future::select_all;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -167,6 +167,7 @@ impl Run {
         let began = Instant::now();
         let runs = self.watch(fixtures, &options).await?;
         let unreviewed = self.tell(fixtures, &runs)?;
+        let unbegun = (fixtures.len() * options.repeat).saturating_sub(runs.len());
         say(&format!("seed {}, {:.1} s", options.seed, began.elapsed().as_secs_f64()))?;
         if let Some(known) = known {
             let comparison = compare(known, &runs);
@@ -178,7 +179,10 @@ impl Run {
                 (true, false) => FAILED,
             });
         }
-        say(&report::summary(&runs))?;
+        for line in report::flaky(&runs) {
+            say(&line)?;
+        }
+        say(&report::summary(&runs, unbegun))?;
         Ok(match exit_code(&runs) {
             SUCCESS | UNKNOWN if unreviewed > 0 => UNREVIEWED,
             code => code,
@@ -209,14 +213,25 @@ impl Run {
         }
     }
 
-    /// Every failure in full, the reports, the snapshots; how many of them are to be reviewed.
+    /// The first failure of each file in full, the reports, the snapshots; how many of them are to be reviewed.
     fn tell(&self, fixtures: &[Fixture], runs: &[ScenarioRun]) -> anyhow::Result<usize> {
         say("")?;
+        let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
         for run in runs.iter().filter(|run| is_explained(run)) {
+            let count = failures.entry(&run.file).or_default();
+            *count += 1;
+            if *count > 1 {
+                continue;
+            }
             say(&report::in_full(run))?;
             if let Some(bundle) = &run.bundle {
                 say(&format!("  everything that is known: {}\n", bundle.display()))?;
             }
+        }
+        for (file, count) in failures.iter().filter(|(_, count)| **count > 1) {
+            let more =
+                if *count == 2 { "once more".into() } else { format!("{} more times", count - 1) };
+            say(&format!("{file} failed {more}: the reports hold each\n"))?;
         }
         // With other clients or gateways than the fixture's own a transcript is another one.
         let is_own = self.client.is_none() && self.url.is_empty();
@@ -277,9 +292,32 @@ impl Run {
             bundles: self.output.join("failures"),
             jobs: self.jobs,
             seed: self.seed.unwrap_or(now.as_secs() % 1_000_000),
+            flags: self.flags(),
             repeat: self.repeat.max(1),
             is_fail_fast: self.fail_fast,
         })
+    }
+
+    /// What decides on what scenarios run, as it was given. Never a secret, nor an address that may hold one.
+    fn flags(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        if self.embedded {
+            flags.push("--embedded".to_owned());
+        }
+        let mut add = |name: &str, value: String| flags.extend([name.to_owned(), value]);
+        if let Some(stack) = &self.stack {
+            add("--stack", stack.to_string());
+        }
+        if let Some(program) = &self.gateway {
+            add("--gateway", program.display().to_string());
+        }
+        if let Some(client) = self.client.and_then(|client| client.to_possible_value()) {
+            add("--client", client.get_name().to_owned());
+        }
+        for url in &self.url {
+            add("--url", url.clone());
+        }
+        flags
     }
 
     /// Runs them, a line for each as it ends.

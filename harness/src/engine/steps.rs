@@ -12,7 +12,7 @@ use super::world::World;
 use crate::{
     history::What,
     scenario::{Place, Spanned, Step},
-    verdict::{Failure, Margin, StepOutcome, StepReport},
+    verdict::{Failure, Margin, SharedPlace, StepOutcome, StepReport},
 };
 
 /// What a step that was true says: how much of its time it took, if it had one.
@@ -25,6 +25,16 @@ pub(super) struct Running<'w> {
     on_step: &'w dyn Fn(&str),
     reports: Mutex<Reports>,
     judged: AtomicUsize,
+}
+
+/// A shared file whose steps run.
+#[derive(Clone, Copy)]
+struct Used<'s> {
+    /// Where the scenario uses it, in the scenario's own file.
+    line: u64,
+    path: &'s str,
+    /// Its text, with the parameters in it.
+    source: &'s str,
 }
 
 #[derive(Default)]
@@ -41,12 +51,7 @@ impl<'w> Running<'w> {
 
     /// Runs them in order, until one fails; whether all were true.
     pub(super) async fn all(&self, steps: &[Spanned<Step>]) -> bool {
-        for step in steps {
-            if !self.one(step, None).await {
-                return false;
-            }
-        }
-        true
+        self.all_of(steps, None).await
     }
 
     /// How many things were looked at that could have been otherwise.
@@ -73,45 +78,54 @@ impl<'w> Running<'w> {
         self.lock().vacuous.get_or_insert(reason);
     }
 
-    /// `line`: where a shared step was used.
+    async fn all_of(&self, steps: &[Spanned<Step>], used: Option<Used<'_>>) -> bool {
+        for step in steps {
+            if !self.one(step, used).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// `used`: the shared file that it stands in.
     fn one<'s>(
         &'s self,
         step: &'s Spanned<Step>,
-        line: Option<u64>,
+        used: Option<Used<'s>>,
     ) -> Pin<Box<dyn Future<Output = bool> + 's>> {
         Box::pin(async move {
-            let line = line.unwrap_or_else(|| Place::from(step).line);
             if let Step::Parallel(parallel) = &step.value {
-                let blocks = parallel.0.iter().map(|block| self.all(block));
+                let blocks = parallel.0.iter().map(|block| self.all_of(block, used));
                 return futures_util::future::join_all(blocks).await.into_iter().all(|it| it);
             }
             if let Step::Repeat(repeat) = &step.value {
                 for _ in 0..repeat.times.value {
-                    if !self.all(&repeat.steps).await {
+                    if !self.all_of(&repeat.steps, used).await {
                         return false;
                     }
                 }
                 return true;
             }
             if let Step::Use(shared) = &step.value {
-                for step in &shared.steps {
-                    if !self.one(step, Some(line)).await {
-                        return false;
-                    }
-                }
-                return true;
+                // Of files that use each other the innermost says which step it is.
+                let line = used.map_or(Place::from(step).line, |used| used.line);
+                let used = Used { line, path: &shared.path, source: &shared.source };
+                return self.all_of(&shared.steps, Some(used)).await;
             }
-            self.plain(&step.value, line).await
+            self.plain(step, used).await
         })
     }
 
-    async fn plain(&self, step: &Step, line: u64) -> bool {
+    async fn plain(&self, step: &Spanned<Step>, used: Option<Used<'_>>) -> bool {
         let recorder = &self.world.recorder;
-        let text = self.text_of(line, step);
+        let own = Place::from(step).line;
+        let text = text_of(used.map_or(self.source, |used| used.source), own, &step.value);
+        let line = used.map_or(own, |used| used.line);
+        let shared = used.map(|used| SharedPlace { file: used.path.to_owned(), line: own });
         let from = recorder.now();
         (self.on_step)(&text);
         recorder.push(What::Step { line, text: text.clone() });
-        let result = self.run(step).await;
+        let result = self.run(&step.value).await;
         let to = recorder.now();
         let (outcome, margin, failure) = match result {
             Ok(margin) => (StepOutcome::Done, margin, None),
@@ -119,9 +133,11 @@ impl<'w> Running<'w> {
         };
         let is_done = failure.is_none();
         let mut reports = self.lock();
-        let failure = failure.map(|it| Failure { line, step: text.clone(), at: to, ..it });
+        let (place, written) = (shared.clone(), text.clone());
+        let failure =
+            failure.map(|it| Failure { line, shared: place, step: written, at: to, ..it });
         reports.failures.extend(failure);
-        reports.steps.push(StepReport { line, text, from, to, outcome, margin });
+        reports.steps.push(StepReport { line, shared, text, from, to, outcome, margin });
         is_done
     }
 
@@ -152,18 +168,17 @@ impl<'w> Running<'w> {
         }
     }
 
-    /// A step as it is written, without its dash.
-    fn text_of(&self, line: u64, step: &Step) -> String {
-        let index = usize::try_from(line).unwrap_or(0);
-        let written = index.checked_sub(1).and_then(|index| self.source.lines().nth(index));
-        let written = written.unwrap_or_default().trim_start();
-        let written = written.strip_prefix("- ").unwrap_or(written).trim();
-        if written.is_empty() { step.verb().to_owned() } else { written.to_owned() }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Reports> {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A step as it is written, without its dash, or its two in a `parallel`.
+fn text_of(source: &str, line: u64, step: &Step) -> String {
+    let index = usize::try_from(line).unwrap_or(0);
+    let written = index.checked_sub(1).and_then(|index| source.lines().nth(index));
+    let written = written.unwrap_or_default().trim_start().trim_start_matches("- ").trim();
+    if written.is_empty() { step.verb().to_owned() } else { written.to_owned() }
 }
 
 /// A failure in two sentences. The rest is filled in by who knows the line.

@@ -16,17 +16,17 @@ const MOMENT: Duration = Duration::from_millis(250);
 /// Most sentences of one explanation: the newest ones.
 const SENTENCES_MAX: usize = 14;
 
+/// Most sentences up to the moment of a finding.
+const SENTENCES_BEFORE_MAX: usize = 8;
+
+/// Most sentences after it.
+const SENTENCES_AFTER_MAX: usize = 6;
+
 /// Sentences in the order of time, up to the failure; the last one says how late it was.
 pub fn explain(run: &Run, failure: &Failure) -> Vec<String> {
-    let about = About::of(run, failure);
-    let mut seen = faults(run);
-    seen.extend(connections(run, &about));
-    seen.extend(presence(run, &about));
-    seen.extend(messages(run, &about));
+    let mut seen = seen(run, failure);
     let end = failure.at + MOMENT;
     seen.retain(|(at, _)| *at <= end);
-    seen.sort();
-    seen.dedup();
     let mut sentences: Vec<String> = seen.into_iter().map(|(_, text)| text).collect();
     let hidden = sentences.len().saturating_sub(SENTENCES_MAX);
     if hidden > 0 {
@@ -45,6 +45,36 @@ pub fn explain(run: &Run, failure: &Failure) -> Vec<String> {
         (None, _) => {}
     }
     sentences
+}
+
+/// Sentences around the moment of a finding: it is often about what came, or did not come, afterwards.
+pub(super) fn explain_around(run: &Run, failure: &Failure) -> Vec<String> {
+    let mut seen = seen(run, failure);
+    let after = seen.split_off(seen.partition_point(|(at, _)| *at <= failure.at));
+    let hidden = seen.len().saturating_sub(SENTENCES_BEFORE_MAX);
+    let mut sentences = Vec::new();
+    if hidden > 0 {
+        sentences.push(format!("({hidden} earlier ones are left out)"));
+    }
+    sentences.extend(seen.drain(hidden..).map(|(_, text)| text));
+    let more = after.len().saturating_sub(SENTENCES_AFTER_MAX);
+    sentences.extend(after.into_iter().take(SENTENCES_AFTER_MAX).map(|(_, text)| text));
+    if more > 0 {
+        sentences.push(format!("({more} later ones are left out)"));
+    }
+    sentences
+}
+
+/// All that is known of who and what a failure is about, in the order of time.
+fn seen(run: &Run, failure: &Failure) -> Seen {
+    let about = About::of(run, failure);
+    let mut seen = faults(run);
+    seen.extend(connections(run, &about));
+    seen.extend(presence(run, &about));
+    seen.extend(messages(run, &about));
+    seen.sort();
+    seen.dedup();
+    seen
 }
 
 /// Who and what a failure is about.

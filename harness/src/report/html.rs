@@ -17,6 +17,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    found::story,
     json::{Failed, Found, Seconds, Step, failures, findings, steps},
     sequence,
 };
@@ -65,6 +66,8 @@ struct Head<'r> {
     verdict: &'static str,
     reason: &'r str,
     seed: u64,
+    /// The command that runs it again.
+    again: String,
     duration: Seconds,
     /// How many steps used over four fifths of their time.
     tight: usize,
@@ -82,6 +85,8 @@ struct Body<'r> {
     /// A diagram for each failure.
     diagrams: Vec<String>,
     findings: Vec<Found<'r>>,
+    /// A diagram around the first finding.
+    found_diagram: String,
     source: &'r str,
     timeline: Timeline,
 }
@@ -161,6 +166,7 @@ impl<'r> Head<'r> {
             verdict: run.verdict.word(),
             reason: run.verdict.reason(),
             seed: run.seed,
+            again: run.again(),
             duration: Seconds(run.duration),
             tight,
             round,
@@ -177,6 +183,11 @@ impl<'r> Body<'r> {
             failures: failures(run),
             diagrams: diagrams.collect(),
             findings: findings(run),
+            found_diagram: run
+                .findings
+                .first()
+                .map(|it| story(run, it).1.join("\n"))
+                .unwrap_or_default(),
             source: &run.source,
             timeline: Timeline::of(run, limits),
         }

@@ -5,8 +5,12 @@ use std::{path::Path, time::Duration};
 
 use serde::Serialize;
 
-use super::explain;
+use super::{
+    explain,
+    found::{step_at, story},
+};
 use crate::{
+    check::Finding,
     history::in_seconds,
     verdict::{Failure, Run, StepOutcome, StepReport},
 };
@@ -33,6 +37,8 @@ struct Record<'r> {
 #[derive(Debug, Serialize)]
 pub(super) struct Step<'r> {
     line: u64,
+    /// Its file and line, if the step at `line` uses a shared file.
+    shared: Option<String>,
     text: &'r str,
     from: Seconds,
     to: Seconds,
@@ -50,6 +56,7 @@ struct Margin {
 #[derive(Debug, Serialize)]
 pub(super) struct Failed<'r> {
     line: u64,
+    shared: Option<String>,
     step: &'r str,
     expected: &'r str,
     seen: &'r str,
@@ -65,6 +72,12 @@ pub(super) struct Found<'r> {
     invariant: &'static str,
     at: Seconds,
     text: &'r str,
+    /// The step that ran then: its line, its place if it is shared, and its text.
+    line: Option<u64>,
+    shared: Option<String>,
+    step: Option<&'r str>,
+    /// What happened around it, in sentences; of the first one only.
+    explained: Vec<String>,
 }
 
 /// All runs, a line each.
@@ -103,8 +116,26 @@ pub(super) fn failures(run: &Run) -> Vec<Failed<'_>> {
 }
 
 pub(super) fn findings(run: &Run) -> Vec<Found<'_>> {
-    let found = run.findings.iter();
-    found.map(|it| Found { invariant: it.invariant, at: Seconds(it.at), text: &it.text }).collect()
+    let mut findings: Vec<Found<'_>> = run.findings.iter().map(|it| Found::of(run, it)).collect();
+    if let (Some(found), Some(finding)) = (findings.first_mut(), run.findings.first()) {
+        found.explained = story(run, finding).0;
+    }
+    findings
+}
+
+impl<'r> Found<'r> {
+    fn of(run: &'r Run, finding: &'r Finding) -> Self {
+        let step = step_at(run, finding.at);
+        Self {
+            invariant: finding.invariant,
+            at: Seconds(finding.at),
+            text: &finding.text,
+            line: step.map(|step| step.line),
+            shared: step.and_then(|step| step.shared.as_ref()).map(ToString::to_string),
+            step: step.map(|step| step.text.as_str()),
+            explained: Vec::new(),
+        }
+    }
 }
 
 impl<'r> Step<'r> {
@@ -119,7 +150,8 @@ impl<'r> Step<'r> {
             StepOutcome::Failed => "failed",
         };
         let StepReport { line, text, from, to, .. } = step;
-        Self { line: *line, text, from: Seconds(*from), to: Seconds(*to), outcome, margin }
+        let shared = step.shared.as_ref().map(ToString::to_string);
+        Self { line: *line, shared, text, from: Seconds(*from), to: Seconds(*to), outcome, margin }
     }
 }
 
@@ -127,6 +159,7 @@ impl<'r> Failed<'r> {
     fn of(run: &Run, failure: &'r Failure) -> Self {
         Self {
             line: failure.line,
+            shared: failure.shared.as_ref().map(ToString::to_string),
             step: &failure.step,
             expected: &failure.expected,
             seen: &failure.seen,
@@ -143,10 +176,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{
-        check::Finding,
-        verdict::{Margin, Verdict},
-    };
+    use crate::verdict::{Margin, Verdict};
 
     #[test]
     fn a_run_is_one_line_whatever_it_says() {
@@ -167,6 +197,7 @@ mod tests {
         let (used, limit) = (Duration::from_micros(1_900_001), Duration::from_secs(2));
         run.steps.push(StepReport {
             line: 7,
+            shared: None,
             text: "expect: it".to_owned(),
             from: Duration::from_millis(10),
             to: Duration::from_millis(1_910),
@@ -176,18 +207,18 @@ mod tests {
         let late = Some(Duration::from_millis(5));
         run.failures.push(Failure { line: 7, limit: Some(limit), late, ..Failure::default() });
         let text = "lost".to_owned();
-        run.findings.push(Finding { invariant: "nothing-lost", at: limit, text });
+        run.findings.push(Finding { invariant: "nothing-lost", at: limit / 2, text });
         let read: Value = serde_json::from_str(&json_lines(&[run]).unwrap()).unwrap();
         let margin = json!({"used": 1.900_001, "limit": 2.0, "tight": true});
         assert_eq!(
             read["steps"][0],
-            json!({"line": 7, "text": "expect: it", "from": 0.01, "to": 1.91, "outcome": "failed", "margin": margin})
+            json!({"line": 7, "shared": null, "text": "expect: it", "from": 0.01, "to": 1.91, "outcome": "failed", "margin": margin})
         );
         assert_eq!(read["failures"][0]["late"], 0.005);
         assert_eq!(read["failures"][0]["explained"], json!(["your limit was 2.00 s: 5 ms late"]));
         assert_eq!(
             read["findings"],
-            json!([{"invariant": "nothing-lost", "at": 2.0, "text": "lost"}])
+            json!([{"invariant": "nothing-lost", "at": 1.0, "text": "lost", "line": 7, "shared": null, "step": "expect: it", "explained": []}])
         );
     }
 }

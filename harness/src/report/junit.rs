@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{in_full, plain};
-use crate::verdict::{Run, Verdict};
+use crate::verdict::{Failure, Run, Verdict};
 
 /// A case is named by its sentence; from the second run of a file on, with the number of the run.
 struct Case<'r> {
@@ -142,10 +142,9 @@ impl Case<'_> {
 /// What went wrong first, in a line.
 fn headline(run: &Run) -> String {
     if let Some(failure) = run.failures.first() {
-        return format!(
-            "line {}: expected {}; seen {}",
-            failure.line, failure.expected, failure.seen
-        );
+        let Failure { line, shared, expected, seen, .. } = failure;
+        let shared = shared.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+        return format!("line {line}{shared}: expected {expected}; seen {seen}");
     }
     match run.findings.first() {
         Some(finding) => format!("{}: {}", finding.invariant, finding.text),
@@ -187,7 +186,6 @@ mod tests {
     use quick_xml::{Reader, XmlVersion, escape::resolve_predefined_entity, events::Event};
 
     use super::*;
-    use crate::verdict::Failure;
 
     /// Every tag with its attributes, and every text, as a parser reads them.
     fn read(xml: &str) -> Vec<String> {

@@ -3,6 +3,7 @@
 mod explain;
 mod packet;
 mod sequence;
+mod found;
 mod terminal;
 mod json;
 mod junit;
@@ -17,7 +18,7 @@ pub use html::html;
 pub use json::json_lines;
 pub use junit::junit;
 pub use sequence::sequence;
-pub use terminal::{differences, headline, in_full, summary};
+pub use terminal::{differences, flaky, headline, in_full, summary};
 
 /// The page, by its name in the folder of reports.
 pub const PAGE: &str = "report.html";

@@ -17,8 +17,57 @@ const LANE_CHARS: usize = 34;
 /// Before the first lane: the time.
 const TIME_CHARS: usize = 10;
 
+/// Most rows after the moment of a finding.
+const ROWS_AFTER_MAX: usize = 10;
+
+/// Most rows before it.
+const ROWS_BEFORE_MAX: usize = 14;
+
 /// The diagram of a failure, a line each; empty if nothing was said.
 pub fn sequence(run: &Run, failure: &Failure) -> Vec<String> {
+    let (lanes, mut rows) = read(run, failure);
+    rows.retain(|(at, _)| *at <= failure.at);
+    drawn(&lanes, ROWS_MAX, &rows, None, &[])
+}
+
+/// The diagram around the moment of a finding, which `mark` names in it; empty if nothing was said.
+pub(super) fn sequence_around(run: &Run, failure: &Failure, mark: &str) -> Vec<String> {
+    let (lanes, mut rows) = read(run, failure);
+    let after = rows.split_off(rows.partition_point(|(at, _)| *at <= failure.at));
+    let mark = note(failure.at, &format!("--- {mark} ---"));
+    drawn(&lanes, ROWS_BEFORE_MAX, &rows, Some(mark), &after)
+}
+
+/// A row, and when it was.
+type Row = (Duration, String);
+
+/// The newest ones `before`, then the oldest ones `after`, and how many are left out.
+fn drawn(
+    lanes: &[String],
+    before_max: usize,
+    before: &[Row],
+    mark: Option<String>,
+    after: &[Row],
+) -> Vec<String> {
+    if before.is_empty() && after.is_empty() {
+        return Vec::new();
+    }
+    let text = |(_, text): &Row| text.clone();
+    let left_out = |hidden: usize, which: &str| {
+        (hidden > 0).then(|| format!("{:TIME_CHARS$}({hidden} {which} rows are left out)", ""))
+    };
+    let hidden = before.len().saturating_sub(before_max);
+    let mut diagram = vec![head(lanes)];
+    diagram.extend(left_out(hidden, "earlier"));
+    diagram.extend(before[hidden..].iter().map(text));
+    diagram.extend(mark);
+    diagram.extend(after.iter().take(ROWS_AFTER_MAX).map(text));
+    diagram.extend(left_out(after.len().saturating_sub(ROWS_AFTER_MAX), "later"));
+    diagram
+}
+
+/// The lanes that matter, and all rows between them.
+fn read(run: &Run, failure: &Failure) -> (Vec<String>, Vec<Row>) {
     let story = Story::read(&run.history);
     let devices = devices_of(run, failure, &story);
     let mut ways: BTreeSet<(String, String)> = story
@@ -29,18 +78,8 @@ pub fn sequence(run: &Run, failure: &Failure) -> Vec<String> {
         .collect();
     ways.extend(callers(run, failure, &devices));
     let lanes = lanes(&ways);
-    let mut rows = rows(run, failure.at, &story, &lanes);
-    if rows.is_empty() {
-        return rows;
-    }
-    let hidden = rows.len().saturating_sub(ROWS_MAX);
-    rows.drain(..hidden);
-    let mut diagram = vec![head(&lanes)];
-    if hidden > 0 {
-        diagram.push(format!("{:TIME_CHARS$}({hidden} earlier rows are left out)", ""));
-    }
-    diagram.extend(rows);
-    diagram
+    let rows = rows(run, &story, &lanes);
+    (lanes, rows)
 }
 
 /// The devices that a failure is about, and those that sent the messages it is about; all of them if it names none.
@@ -91,20 +130,20 @@ fn lanes(ways: &BTreeSet<(String, String)>) -> Vec<String> {
     lanes
 }
 
-fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<String> {
+fn rows(run: &Run, story: &Story, lanes: &[String]) -> Vec<Row> {
     let lane = |name: &str| lanes.iter().position(|lane| lane == name);
     let names = names_in_calls(&run.history, story);
     let mut rows = Vec::new();
-    for entry in run.history.entries().iter().take_while(|entry| entry.at <= until) {
+    for entry in run.history.entries() {
         let (connection, packet, is_up) = match &entry.what {
             What::Sent { connection, packet } => (connection, packet, true),
             What::Received { connection, packet } => (connection, packet, false),
             What::Broken { text, .. } | What::Mended { text, .. } => {
-                rows.push(note(entry.at, &format!("*** {text} ***")));
+                rows.push((entry.at, note(entry.at, &format!("*** {text} ***"))));
                 continue;
             }
             What::Died { what, .. } => {
-                rows.push(note(entry.at, &format!("*** {what} was found dead ***")));
+                rows.push((entry.at, note(entry.at, &format!("*** {what} was found dead ***"))));
                 continue;
             }
             What::Called { user, gateway, call, status, .. } => {
@@ -113,7 +152,7 @@ fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<Stri
                 if let (Some(user), Some(gateway)) = (lane(user.trim_matches('`')), gateway) {
                     let room = words_max(user, gateway);
                     let words = call_in_words(&with_names(&names, call), *status, room);
-                    rows.push(arrow(entry.at, lanes.len(), user, gateway, &words));
+                    rows.push((entry.at, arrow(entry.at, lanes.len(), user, gateway, &words)));
                 }
                 continue;
             }
@@ -133,7 +172,7 @@ fn rows(run: &Run, until: Duration, story: &Story, lanes: &[String]) -> Vec<Stri
         };
         let Some(words) = in_words(&run.history, packet) else { continue };
         let (from, to) = if is_up { (device, gateway) } else { (gateway, device) };
-        rows.push(arrow(entry.at, lanes.len(), from, to, &words));
+        rows.push((entry.at, arrow(entry.at, lanes.len(), from, to, &words)));
     }
     rows
 }

@@ -112,7 +112,7 @@ fn versions(run: &Run, site: &Site) -> Value {
         "gateways": site.gateways,
         "settings": settings,
         "seed": run.seed,
-        "again": format!("harness run {} --seed {}", run.file, run.seed),
+        "again": run.again(),
     })
 }
 

@@ -78,6 +78,8 @@ pub struct Options {
     /// Scenarios at once.
     pub jobs: usize,
     pub seed: u64,
+    /// What each run says to be run again with, see [`Run::again`].
+    pub flags: Vec<String>,
     pub repeat: usize,
     pub is_fail_fast: bool,
 }
@@ -135,7 +137,7 @@ async fn one(
     let seed = options.seed.wrapping_add(round as u64);
     let needs = Needs::of(&scenario.steps);
     if let Some(reason) = lacking(scenario, needs, &options.target).await {
-        return empty(fixture, seed, Verdict::Skipped(reason));
+        return empty(fixture, seed, options, Verdict::Skipped(reason));
     }
     let is_shared = !needs.breaks_processes();
     let (site, deployment) = match &options.target {
@@ -144,7 +146,9 @@ async fn one(
             let is_real = matches!(options.target, Target::Real(_));
             match pool.take(&Shape::of(&scenario.stack, is_real), is_shared).await {
                 Ok(deployment) => (deployment.site(), Some(deployment)),
-                Err(error) => return empty(fixture, seed, Verdict::Broken(error.to_string())),
+                Err(error) => {
+                    return empty(fixture, seed, options, Verdict::Broken(error.to_string()));
+                }
             }
         }
     };
@@ -155,7 +159,7 @@ async fn one(
     let values = seed.wrapping_add(name);
     let marks = bundle::marks(&site);
     let mut run = engine::run(file, source, scenario, site.clone(), values, on_step).await;
-    run.seed = seed;
+    (run.seed, run.flags) = (seed, options.flags.clone());
     if !matches!(run.verdict, Verdict::Pass | Verdict::Unknown(_)) {
         run.bundle = bundle::write(&run, &site, &marks, round, &options.bundles).await;
     }
@@ -190,10 +194,11 @@ fn normal(file: &Path) -> PathBuf {
     whole.strip_prefix(&here).map(Path::to_owned).unwrap_or(whole)
 }
 
-fn empty(fixture: &Fixture, seed: u64, verdict: Verdict) -> Run {
+fn empty(fixture: &Fixture, seed: u64, options: &Options, verdict: Verdict) -> Run {
     Run {
         verdict,
         seed,
+        flags: options.flags.clone(),
         ..Run::new(&fixture.file, &fixture.source, &fixture.scenario.scenario.value)
     }
 }

@@ -1,6 +1,9 @@
 //! Steps that scenarios share: a file with `steps:`, in which `${name}` stands for what `use` gives with it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Component, Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -56,6 +59,7 @@ fn load(
                 .map_err(|error| in_our_words(&name, &text, &error))?;
             shared.steps = read.steps;
             load(&name, &text, path.parent().unwrap_or(folder), &mut shared.steps, depth + 1)?;
+            (shared.path, shared.source) = (short(&path), text);
         } else if let Step::Repeat(repeat) = &mut step.value {
             load(file, source, folder, &mut repeat.steps, depth)?;
         } else if let Step::Parallel(parallel) = &mut step.value {
@@ -65,4 +69,40 @@ fn load(
         }
     }
     Ok(())
+}
+
+/// Without the steps up and down that lead there: `rooms/../shared/x.yaml` is `shared/x.yaml`.
+fn short(path: &Path) -> String {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if short.file_name().is_some() => {
+                short.pop();
+            }
+            Component::CurDir => {}
+            Component::Prefix(_)
+            | Component::RootDir
+            | Component::ParentDir
+            | Component::Normal(_) => short.push(part),
+        }
+    }
+    short.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_without_its_detours() {
+        for (path, expected) in [
+            ("fixtures/rooms/../shared/x.yaml", "fixtures/shared/x.yaml"),
+            ("./x.yaml", "x.yaml"),
+            ("../../x.yaml", "../../x.yaml"),
+            ("a/../../x.yaml", "../x.yaml"),
+            ("/a/./x.yaml", "/a/x.yaml"),
+        ] {
+            assert_eq!(short(Path::new(path)), expected);
+        }
+    }
 }

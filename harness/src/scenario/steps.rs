@@ -398,4 +398,9 @@ pub struct Use {
     /// Its steps, once [`super::load_shared`] has read them.
     #[serde(skip)]
     pub steps: Vec<Spanned<Step>>,
+    /// The file from the current directory, and its text with the parameters in it, once it is read.
+    #[serde(skip)]
+    pub path: String,
+    #[serde(skip)]
+    pub source: String,
 }

@@ -115,6 +115,7 @@ impl Place {
             directory,
             jobs: JOBS,
             seed: SEED,
+            flags: Vec::new(),
             repeat: 1,
             is_fail_fast: false,
         }

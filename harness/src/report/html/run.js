@@ -3,24 +3,25 @@
 /** Fills `main` with a run; the timeline, which is to be closed before another one is shown. */
 function showRun(main, head, body, invariants) {
   const timeline = new Timeline(body, (line) => showStep(line));
+  const reveal = (step) => timeline.reveal(step.from * 1e6, step.to * 1e6);
   const showStep = (line) => {
     const step = body.steps.find((step) => step.line === line);
-    if (step) timeline.reveal(step.from * 1e6, step.to * 1e6);
+    if (step) reveal(step);
   };
   const see = (at) => timeline.reveal(at * 1e6);
   main.replaceChildren(
     ...headOf(head),
     ...body.failures.map((failure, index) => failureCard(head, failure, body.diagrams[index], see)),
-    ...body.findings.map((finding) => findingCard(finding, invariants, see)),
+    ...body.findings.map((finding, index) => findingCard(finding, index === 0 ? body.found_diagram : "", invariants, see)),
     ...(body.timeline.connections.length + body.timeline.calls.length > 0 ? [el("h3", {}, "Timeline"), timeline.node] : []),
-    ...(body.steps.length > 0 ? [el("h3", {}, "Steps"), stepTable(body, showStep)] : []),
+    ...(body.steps.length > 0 ? [el("h3", {}, "Steps"), stepTable(body, reveal)] : []),
     el("h3", {}, head.file), sourceOf(body));
   main.scrollTop = 0;
   return timeline;
 }
 
 function headOf(head) {
-  const again = `harness run ${head.file} --seed ${head.seed}`;
+  const { again } = head;
   const copy = el("button", { type: "button", class: "plain", onclick: () => copied(copy, again) }, "Copy");
   const isRun = head.verdict !== "skipped";
   return [
@@ -63,12 +64,19 @@ function failureCard(head, failure, diagram, see) {
   const late = failure.late === null ? null : el("span", { class: "late" }, `${shown(failure.late)} too late`);
   return el("article", { class: "card failure" },
     el("header", {},
-      el("span", { class: "where" }, `Line ${failure.line}`), el("code", {}, failure.step), late, momentButton(failure.at, see)),
+      el("span", { class: "where" }, `Line ${failure.line}`), failure.shared ? el("span", {}, failure.shared) : null, el("code", {}, failure.step), late, momentButton(failure.at, see)),
     el("div", { class: "sides" }, side("Expected", "expected", failure.expected), side("Seen", "seen", failure.seen)),
-    failure.explained.length > 0
-      ? el("div", { class: "told" }, el("h4", {}, "What happened"), el("ol", {}, ...failure.explained.map((sentence) => toldLine(sentence, see))))
+    ...storyOf(failure.explained, diagram, see));
+}
+
+/** What led to something, in sentences and as a diagram. */
+function storyOf(explained, diagram, see) {
+  return [
+    explained.length > 0
+      ? el("div", { class: "told" }, el("h4", {}, "What happened"), el("ol", {}, ...explained.map((sentence) => toldLine(sentence, see))))
       : null,
-    diagram ? el("details", {}, el("summary", {}, "Who said what, as a diagram"), el("pre", {}, diagram)) : null);
+    diagram ? el("details", {}, el("summary", {}, "Who said what, as a diagram"), el("pre", {}, diagram)) : null,
+  ];
 }
 
 /** A sentence with its moment in front, if it ends with one. */
@@ -80,19 +88,21 @@ function toldLine(sentence, see) {
   return el("li", {}, el("time", {}, button), text);
 }
 
-function findingCard(finding, invariants, see) {
+function findingCard(finding, diagram, invariants, see) {
   return el("article", { class: "card finding" },
     el("header", {}, el("span", { class: "where" }, finding.invariant), el("span", {}, invariants[finding.invariant] ?? ""), momentButton(finding.at, see)),
-    el("p", {}, finding.text));
+    el("p", {}, finding.text),
+    finding.step ? el("p", {}, `${finding.shared ?? `Line ${finding.line}`}: `, el("code", {}, finding.step)) : null,
+    ...storyOf(finding.explained, diagram, see));
 }
 
-function stepTable(body, showStep) {
+function stepTable(body, reveal) {
   const rows = body.steps.map((step) => {
     const failed = step.outcome === "failed" ? "failed" : "";
     return el("tr", { class: failed, "data-line": step.line },
       el("td", { class: `sign word ${failed ? "fail" : "pass"}` }, SIGNS[step.outcome]),
       el("td", { class: "number" }, String(step.line)),
-      el("td", { class: "text" }, el("button", { type: "button", title: "Show it on the timeline", onclick: () => showStep(step.line) }, step.text)),
+      el("td", { class: "text" }, el("button", { type: "button", title: "Show it on the timeline", onclick: () => reveal(step) }, step.shared ? `${step.shared}  ${step.text}` : step.text)),
       el("td", { class: "number" }, shown(step.from)),
       marginCell(step));
   });
