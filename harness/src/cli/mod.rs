@@ -4,6 +4,7 @@ mod terminal;
 mod coverage;
 mod doctor;
 mod fmt;
+mod interrupt;
 mod lint;
 mod new;
 mod progress;

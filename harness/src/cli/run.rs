@@ -11,12 +11,10 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum as _, builder::FalseyValueParser};
-use futures_util::future::select_all;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    FAILED, FIXTURES, FLAKY, HUNG_UP, INTERRUPTED, LACKING, NOTHING_MATCHED, SUCCESS, TERMINATED,
-    UNKNOWN, UNREVIEWED, WRONG_FILE,
+    FAILED, FIXTURES, FLAKY, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, UNREVIEWED, WRONG_FILE,
+    interrupt::interrupted,
     progress::Progress,
     snapshots,
     terminal::{note, say},
@@ -339,28 +337,6 @@ impl Run {
         .await;
         Ok(runs.into_inner().into_values().collect())
     }
-}
-
-/// Waits for Ctrl-C, SIGTERM or the end of the terminal: the exit code that says so.
-async fn interrupted() -> u8 {
-    let signals = [
-        (SignalKind::interrupt(), INTERRUPTED),
-        (SignalKind::terminate(), TERMINATED),
-        (SignalKind::hangup(), HUNG_UP),
-    ];
-    let waiting = signals.map(|(kind, code)| {
-        Box::pin(async move {
-            match signal(kind) {
-                Ok(mut signal) => drop(signal.recv().await),
-                Err(error) => {
-                    note(&format!("cannot wait for signals: {error}"));
-                    std::future::pending::<()>().await;
-                }
-            }
-            code
-        })
-    });
-    select_all(waiting).await.0
 }
 
 fn read_known(file: &Path) -> anyhow::Result<Known> {

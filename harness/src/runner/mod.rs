@@ -25,6 +25,7 @@ use crate::{
     client,
     deploy::{Servers, Shape, Signer, Site, Topics},
     engine,
+    history::{Entry, What},
     scenario::{Backends, Scenario},
     verdict::{Run, Verdict},
 };
@@ -171,7 +172,11 @@ async fn one(
         run.verdict = Verdict::Broken(format!("{}; and {error}", run.verdict.reason()));
     }
     if let Some(deployment) = deployment {
-        let is_good = matches!(run.verdict, Verdict::Pass);
+        // After an outage of Kafka a coordinator may still turn members out whose silence it has just noticed.
+        let has_lost_kafka =
+            |entry: &Entry| matches!(&entry.what, What::Broken { what, .. } if what == "kafka");
+        let is_good = matches!(run.verdict, Verdict::Pass)
+            && !run.history.entries().iter().any(has_lost_kafka);
         pool.give_back(deployment, is_shared, is_good).await;
     }
     run

@@ -10,6 +10,7 @@ mod people;
 mod problem;
 mod rules;
 mod schema;
+mod seen;
 mod shared;
 mod spanned;
 mod stack;
@@ -32,12 +33,13 @@ pub use people::{Actor, Client, DEVICES_MAX, Device, Transport, Who};
 pub use problem::{Place, Problem, closest};
 pub use rules::{INVARIANTS, RULES};
 pub use schema::{schema, values, verbs};
+pub use seen::{Deliver, Expect, Never};
 pub use shared::load_shared;
 pub use spanned::Spanned;
 pub use stack::{Backends, Ping, Stack};
 pub use steps::{
-    Connect, Deliver, Expect, Join, Never, Parallel, Publish, Raw, Repeat, Request, Send, Step,
-    Token, TokenPlace, Use, Wait, WaitFor,
+    Connect, Join, Parallel, Publish, Raw, Repeat, Request, Send, Step, Token, TokenPlace, Use,
+    Wait, WaitFor,
 };
 pub use text::{Generator, Text};
 pub use time::{Time, TimeNames};
