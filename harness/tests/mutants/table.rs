@@ -77,7 +77,7 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("acks-with-the-wrong-id", &["rooms", "messages"], "one-ack"),
     caught("never-acks-one-of-twenty", &["messages"], "one-ack"),
     caught("never-acks-what-is-malformed", &["malformed"], "one-ack"),
-    caught("never-acks-heartbeats-with-arguments", &["malformed"], "one-ack"),
+    caught("never-acks-heartbeats-with-arguments", &["malformed"], "ack-always"),
     caught("acks-eleven-seconds-late", &["rooms"], "one-ack"),
     caught("acks-who-asked-for-none", &["messages"], "one-ack"),
     caught("accepts-what-it-refused", &["messages"], "nothing-lost"),
