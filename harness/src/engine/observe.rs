@@ -139,7 +139,9 @@ pub async fn redis_dump(url: &str) -> Result<Value, String> {
 pub(super) async fn history_ids(world: &World, room: &str) -> Result<Vec<String>, String> {
     let messages = match read(world, room).await {
         Reading::Messages(messages) => messages,
-        Reading::Failed(reason) => return Err(format!("nobody can read the history: {reason}")),
+        Reading::Closed(reason) | Reading::Failed(reason) => {
+            return Err(format!("nobody can read the history: {reason}"));
+        }
     };
     let ids = messages.iter().map(|it| it["clientMsgId"].as_str().unwrap_or_default());
     Ok(ids.map(str::to_lowercase).collect())

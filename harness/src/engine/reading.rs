@@ -13,30 +13,30 @@ const PAGE_MESSAGES: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Messages(Vec<Value>),
-    /// Why nobody could: the last answer.
+    /// None of those who asked is a member: the last answer.
+    Closed(String),
+    /// Why a member could not.
     Failed(String),
 }
 
 /// Asks those of the scenario one after the other.
 pub(super) async fn read(world: &World, room: &str) -> Reading {
-    let mut failed = "it has no members".to_owned();
+    let mut closed = "it has no members".to_owned();
     for (_, user) in world.actors() {
         match pages(world, user, room).await {
             Ok(messages) => return Reading::Messages(messages),
-            Err((403 | 404, reason)) => failed = reason,
+            Err((403 | 404, reason)) => closed = reason,
             Err((_, reason)) => return Reading::Failed(reason),
         }
     }
-    Reading::Failed(failed)
+    Reading::Closed(closed)
 }
 
 /// The same after the last step: where nobody is a member any more, somebody new joins and reads.
 pub(super) async fn read_at_last(world: &World, room: &str) -> Reading {
     let reading = read(world, room).await;
-    let is_closed = |reason: &str| reason.starts_with("403") || reason.starts_with("404");
-    match &reading {
-        Reading::Failed(reason) if is_closed(reason) => {}
-        Reading::Failed(_) | Reading::Messages(_) => return reading,
+    if !matches!(reading, Reading::Closed(_)) {
+        return reading;
     }
     let reader = world.reader();
     // Whoever has joined already is told so.

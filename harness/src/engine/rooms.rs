@@ -65,53 +65,12 @@ fn names_of_rooms<'s>(
     captured: &mut BTreeSet<&'s str>,
 ) {
     for step in steps {
-        let room = match &step.value {
-            Step::Join(join) | Step::Leave(join) => join.room.as_ref(),
-            Step::Send(send) => send.room.as_ref(),
-            Step::Expect(expect) => expect.history.as_ref().or(expect.stored.as_ref()),
-            Step::Request(request) => {
-                captured.extend(request.capture.keys().map(String::as_str));
-                let texts = [Some(request.call.value.as_str())];
-                for text in texts.into_iter().flatten() {
-                    if let Some((_, rest)) = text.split_once("/rooms/${")
-                        && let Some((room, _)) = rest.split_once('}')
-                    {
-                        named.insert(room.split('|').next().unwrap_or(room));
-                    }
-                }
-                None
-            }
-            Step::Parallel(parallel) => {
-                for block in &parallel.0 {
-                    names_of_rooms(block, named, captured);
-                }
-                None
-            }
-            Step::Repeat(repeat) => {
-                names_of_rooms(&repeat.steps, named, captured);
-                None
-            }
-            Step::Use(shared) => {
-                names_of_rooms(&shared.steps, named, captured);
-                None
-            }
-            Step::Connect(_)
-            | Step::Disconnect(_)
-            | Step::Heartbeat(_)
-            | Step::Raw(_)
-            | Step::Wait(_)
-            | Step::Deliver(_)
-            | Step::Never(_)
-            | Step::Crash(_)
-            | Step::Network(_)
-            | Step::Stop(_)
-            | Step::Start(_)
-            | Step::Freeze(_)
-            | Step::Thaw(_)
-            | Step::Restart(_)
-            | Step::RollingRestart(_)
-            | Step::Publish(_) => None,
-        };
-        named.extend(room.map(|room| room.value.as_str()));
+        named.extend(step.value.room());
+        if let Step::Request(request) = &step.value {
+            captured.extend(request.capture.keys().map(String::as_str));
+        }
+        for block in step.value.blocks() {
+            names_of_rooms(block, named, captured);
+        }
     }
 }

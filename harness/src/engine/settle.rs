@@ -136,7 +136,7 @@ fn keep(world: &World, room: &str, reading: Reading, readings: &mut BTreeMap<Str
         Reading::Messages(messages) => {
             What::Stored { room: room.to_owned(), messages: messages.clone() }
         }
-        Reading::Failed(reason) => {
+        Reading::Closed(reason) | Reading::Failed(reason) => {
             What::Unreadable { room: room.to_owned(), reason: reason.clone() }
         }
     });
@@ -148,7 +148,7 @@ fn is_complete(world: &World, room: &str, readings: &BTreeMap<String, Reading>) 
     let Some(reading) = readings.get(room) else { return false };
     let messages = match reading {
         Reading::Messages(messages) => messages.as_slice(),
-        Reading::Failed(_) => &[],
+        Reading::Closed(_) | Reading::Failed(_) => &[],
     };
     let field = |message: &Value, name: &str| {
         message[name].as_str().map(str::to_lowercase).unwrap_or_default()

@@ -73,19 +73,7 @@ impl Linter<'_> {
 /// Whether a step names this room.
 fn speak_of(steps: &[Spanned<Step>], name: &str) -> bool {
     steps.iter().any(|step| {
-        if let Step::Request(request) = &step.value {
-            return request.call.value.contains(&format!("/rooms/${{{name}"));
-        }
-        let room = if let Step::Join(join) | Step::Leave(join) = &step.value {
-            join.room.as_ref()
-        } else if let Step::Send(send) = &step.value {
-            send.room.as_ref()
-        } else if let Step::Expect(expect) = &step.value {
-            expect.history.as_ref().or(expect.stored.as_ref())
-        } else {
-            None
-        };
-        room.is_some_and(|room| room.value == name)
+        step.value.room() == Some(name)
             || step.value.blocks().into_iter().any(|block| speak_of(block, name))
     })
 }

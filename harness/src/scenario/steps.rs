@@ -72,6 +72,23 @@ pub enum Step {
 }
 
 impl Step {
+    /// The room that it speaks of itself, steps inside of it aside: by name, or as `/rooms/${name}` of a request.
+    pub fn room(&self) -> Option<&str> {
+        let room = if let Self::Join(join) | Self::Leave(join) = self {
+            &join.room
+        } else if let Self::Send(send) = self {
+            &send.room
+        } else if let Self::Expect(expect) = self {
+            if expect.history.is_some() { &expect.history } else { &expect.stored }
+        } else if let Self::Request(request) = self {
+            let (_, rest) = request.call.value.split_once("/rooms/${")?;
+            return rest.split_once('}')?.0.split('|').next();
+        } else {
+            return None;
+        };
+        room.as_ref().map(|room| room.value.as_str())
+    }
+
     /// The steps inside of it, block by block.
     pub fn blocks(&self) -> Vec<&[Spanned<Self>]> {
         if let Self::Parallel(parallel) = self {

@@ -36,22 +36,9 @@ struct Call {
 
 /// The gateways that were asked.
 pub(super) fn gateways(history: &History) -> impl Iterator<Item = &str> {
-    history.entries().iter().filter_map(|entry| match &entry.what {
-        What::Called { gateway, .. } => gateway.as_deref(),
-        What::Opened { .. }
-        | What::Sent { .. }
-        | What::Received { .. }
-        | What::Closed { .. }
-        | What::GivenUp { .. }
-        | What::Step { .. }
-        | What::Presence { .. }
-        | What::Broken { .. }
-        | What::Mended { .. }
-        | What::Died { .. }
-        | What::Rows { .. }
-        | What::Kept { .. }
-        | What::Unreadable { .. }
-        | What::Stored { .. } => None,
+    history.entries().iter().filter_map(|entry| {
+        let What::Called { gateway, .. } = &entry.what else { return None };
+        gateway.as_deref()
     })
 }
 
