@@ -1,6 +1,7 @@
 //! Runs multi-device chat scenarios against gateways, and the servers they need. Shares no code with the gateway, so that
 //! a mistake there cannot hide here.
 
+mod plural;
 pub mod files;
 pub mod scenario;
 pub mod format;

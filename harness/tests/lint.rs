@@ -28,7 +28,7 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn a_good_scenario_has_no_mistake() {
-    assert_eq!(lint("scenarios"), (0, String::new(), "1 scenarios, no mistake\n".to_owned()));
+    assert_eq!(lint("scenarios"), (0, String::new(), "1 scenario, no mistake\n".to_owned()));
 }
 
 #[test]
@@ -75,4 +75,18 @@ fn where_there_is_nothing_that_is_said() {
     let (code, _, said) = lint("nowhere.yaml");
     assert_eq!(code, 4);
     assert!(said.contains("nowhere.yaml"), "{said}");
+}
+
+/// The gateway's program prints its settings, the harness has a list of those that a scenario may give.
+#[test]
+fn the_settings_of_scenarios_are_settings_of_the_gateway() {
+    let gateway = PathBuf::from(env!("CARGO_BIN_EXE_harness")).with_file_name("gateway");
+    let printed = Command::new(&gateway).args(["check", "serve"]).output();
+    let Output { stdout, .. } =
+        printed.unwrap_or_else(|error| panic!("{}: {error}", gateway.display()));
+    let printed = String::from_utf8(stdout).unwrap();
+    let known: Vec<&str> = printed.split_whitespace().collect();
+    for name in harness::lint::SETTINGS {
+        assert!(known.contains(name), "the gateway has no `{name}`: {printed}");
+    }
 }

@@ -39,7 +39,7 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
         let device = story.device(sent.connection);
         let Some(is_right) = shape_of(sent) else {
             if let Some((at, ack)) = sent.acks.first() {
-                let (event, ack) = (&sent.event, history.with_names(&ack.to_string()));
+                let event = &sent.event;
                 report(
                     *at,
                     format!("`{event}` of {device} is unknown, and was acknowledged {ack}"),
@@ -70,7 +70,6 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
                     Some("which is not in the contract")
                 };
                 if let Some(why) = why {
-                    let ack = history.with_names(&ack.to_string());
                     report(*at, format!("{what} by {device} was acknowledged {ack}, {why}"));
                 }
                 let took = at.saturating_sub(sent.at);

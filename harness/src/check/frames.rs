@@ -28,7 +28,6 @@ pub(super) fn frames(
     findings: &mut Vec<Finding>,
 ) {
     let mut report = |at, text: String| {
-        let text = history.with_names(&text);
         findings.push(Finding { invariant: "frames", at, text });
     };
     for (at, connection, reason) in &story.malformed {

@@ -15,7 +15,7 @@ mod words;
 use std::time::Duration;
 
 use crate::{
-    history::{History, Story},
+    history::{History, IdNames, Story},
     scenario::TimeNames,
 };
 
@@ -55,6 +55,10 @@ pub fn check(
     processes::keeps_running(history, &mut findings);
     findings.retain(|finding| !without.contains(&finding.invariant));
     findings.sort_by_key(|finding| finding.at);
+    let names = IdNames::new(history, &story);
+    for finding in &mut findings {
+        finding.text = names.in_words(&finding.text);
+    }
     findings
 }
 

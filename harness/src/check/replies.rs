@@ -28,8 +28,7 @@ pub(super) fn replies(history: &History, findings: &mut Vec<Finding>) {
             && let Err(reason) = judge(verb, path, *status, reply)
                 .and_then(|()| judge_headers(path, *status, reply, headers))
         {
-            let (call, user) = (history.with_names(call), history.name(user));
-            let reason = history.with_names(&reason);
+            let user = history.name(user);
             let text = format!("`{call}` of {user} was answered {status} with {reason}");
             findings.push(Finding { invariant: "replies", at: entry.at, text });
         }

@@ -31,10 +31,10 @@ impl Coverage {
             note("there is no scenario: they are `.yaml` files");
             return Ok(NOTHING_MATCHED);
         }
-        for problem in &found.problems {
+        for problem in found.problems() {
             note(&format!("{problem}\n"));
         }
-        if !found.problems.is_empty() {
+        if !found.broken.is_empty() {
             return Ok(WRONG_FILE);
         }
         let touched = Touched::of(found.fixtures.iter().map(|fixture| &fixture.scenario));

@@ -9,7 +9,7 @@ use super::{
     FAILED, FIXTURES, NOTHING_MATCHED, SUCCESS, WRONG_FILE,
     terminal::{note, say},
 };
-use crate::{files::files, format::format, scenario::Problem};
+use crate::{files::files, format::format, plural::counted, scenario::Problem};
 
 const AFTER_HELP: &str = "\
 Comments and meaning stay: what it is not sure of it leaves alone.
@@ -63,7 +63,7 @@ impl Fmt {
             }
         }
         let done = if self.check { "not formatted" } else { "changed" };
-        note(&format!("{} scenarios, {changed} {done}", paths.len()));
+        note(&format!("{}, {changed} {done}", counted(paths.len(), "scenario")));
         Ok(match (wrong, changed) {
             (1.., _) => WRONG_FILE,
             (0, 1..) if self.check => FAILED,

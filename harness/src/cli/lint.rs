@@ -8,7 +8,7 @@ use super::{
     FIXTURES, NOTHING_MATCHED, SUCCESS, WRONG_FILE,
     terminal::{note, say},
 };
-use crate::runner::find;
+use crate::{plural::counted, runner::find};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 no mistake, 2 a file is wrong, 4 there is no such file.")]
@@ -28,14 +28,18 @@ impl Lint {
             note("there is no scenario: they are `.yaml` files");
             return Ok(NOTHING_MATCHED);
         }
-        for problem in &found.problems {
+        for problem in found.problems() {
             say(&format!("{problem}\n"))?;
         }
-        if found.problems.is_empty() {
-            note(&format!("{} scenarios, no mistake", found.files));
+        if found.broken.is_empty() {
+            note(&format!("{}, no mistake", counted(found.files, "scenario")));
             return Ok(SUCCESS);
         }
-        note(&format!("{} scenarios, {} mistakes", found.files, found.problems.len()));
+        note(&format!(
+            "{}, {}",
+            counted(found.files, "scenario"),
+            counted(found.problems().count(), "mistake")
+        ));
         Ok(WRONG_FILE)
     }
 }

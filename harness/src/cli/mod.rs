@@ -5,6 +5,7 @@ mod coverage;
 mod doctor;
 mod fmt;
 mod interrupt;
+mod outcome;
 mod lint;
 mod new;
 mod progress;

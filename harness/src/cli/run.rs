@@ -1,7 +1,8 @@
 //! `harness run`: runs scenarios, shows each as it ends and every failure in full, writes the reports.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::RefCell,
+    collections::BTreeMap,
     fs,
     net::{SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
@@ -13,8 +14,9 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum as _, builder::FalseyValueParser};
 
 use super::{
-    FAILED, FIXTURES, FLAKY, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, UNREVIEWED, WRONG_FILE,
+    FAILED, FIXTURES, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, UNREVIEWED, WRONG_FILE,
     interrupt::interrupted,
+    outcome::{exit_code, tell_failures},
     progress::Progress,
     snapshots,
     terminal::{note, say},
@@ -23,12 +25,16 @@ use super::{
 use crate::{
     deploy::{Servers, Signer},
     known::{Known, compare},
+    plural::counted,
     report,
     runner::{self, Event, Fixture, Options, Running, Selection, Target, find},
     scenario::Client,
     stack::{Stack, StackName},
     verdict::{Run as ScenarioRun, Verdict},
 };
+
+/// What has run so far, by number.
+type Runs = BTreeMap<usize, ScenarioRun>;
 
 const AFTER_HELP: &str = "\
 Without --url it starts what each scenario asks for: real Kafka, Redis and Postgres with gateways and workers on them, or
@@ -110,14 +116,23 @@ impl Run {
             Ok(found) => found,
             Err(error) => return unreadable(error),
         };
-        if !found.problems.is_empty() {
-            for problem in &found.problems {
+        let selection = Selection { tags: self.tag.clone(), filter: self.filter.clone() };
+        let (meant, aside): (Vec<_>, Vec<_>) =
+            found.broken.iter().partition(|broken| selection.may_take(broken));
+        if !meant.is_empty() {
+            for problem in meant.iter().flat_map(|broken| &broken.problems) {
                 note(&format!("{problem}\n"));
             }
-            note(&format!("nothing was run: {} mistakes", found.problems.len()));
+            let count = meant.iter().map(|broken| broken.problems.len()).sum();
+            note(&format!("nothing was run: {}", counted(count, "mistake")));
             return Ok(WRONG_FILE);
         }
-        let selection = Selection { tags: self.tag.clone(), filter: self.filter.clone() };
+        for broken in aside {
+            note(&format!(
+                "{} is left aside: `harness lint` says what is wrong with it",
+                broken.file
+            ));
+        }
         let mut fixtures = found.fixtures;
         fixtures.retain(|fixture| selection.takes(fixture));
         if let Some(client) = self.client {
@@ -135,9 +150,10 @@ impl Run {
             return Ok(LACKING);
         }
         let stack = self.stack()?;
+        let runs = RefCell::default();
         let ran = tokio::select! {
-            ran = self.go(&fixtures, known.as_ref(), stack.as_ref()) => ran,
-            code = interrupted() => Ok(code),
+            ran = self.go(&fixtures, known.as_ref(), stack.as_ref(), &runs) => ran,
+            code = interrupted() => self.broken_off(&fixtures, &runs.take()).map(|()| code),
         };
         // Whoever asks twice does not want to wait.
         tokio::select! {
@@ -153,6 +169,7 @@ impl Run {
         fixtures: &[Fixture],
         known: Option<&Known>,
         stack: Option<&Stack>,
+        runs: &RefCell<Runs>,
     ) -> anyhow::Result<u8> {
         let scratch = tempfile::tempdir().context("making a folder for logs and data")?;
         let options = match self.options(scratch.path(), stack).await {
@@ -163,7 +180,8 @@ impl Run {
             }
         };
         let began = Instant::now();
-        let runs = self.watch(fixtures, &options).await?;
+        self.watch(fixtures, &options, runs).await;
+        let runs: Vec<ScenarioRun> = runs.take().into_values().collect();
         let unreviewed = self.tell(fixtures, &runs)?;
         let unbegun = (fixtures.len() * options.repeat).saturating_sub(runs.len());
         say(&format!("seed {}, {:.1} s", options.seed, began.elapsed().as_secs_f64()))?;
@@ -185,6 +203,17 @@ impl Run {
             SUCCESS | UNKNOWN if unreviewed > 0 => UNREVIEWED,
             code => code,
         })
+    }
+
+    /// What ran until somebody broke it off: told like the whole, but for its snapshots.
+    fn broken_off(&self, fixtures: &[Fixture], runs: &Runs) -> anyhow::Result<()> {
+        let runs: Vec<ScenarioRun> = runs.values().cloned().collect();
+        say("")?;
+        tell_failures(&runs)?;
+        self.write_reports(&runs)?;
+        let unbegun = (fixtures.len() * self.repeat.max(1)).saturating_sub(runs.len());
+        say(&format!("broken off: {}", report::summary(&runs, unbegun)))?;
+        Ok(())
     }
 
     /// The servers that scenarios run on; `None`: on embedded backends, or against gateways that run already.
@@ -211,35 +240,24 @@ impl Run {
         }
     }
 
-    /// The first failure of each file in full, the reports, the snapshots; how many of them are to be reviewed.
+    /// The failures, the snapshots, the reports; how many snapshots are to be reviewed.
     fn tell(&self, fixtures: &[Fixture], runs: &[ScenarioRun]) -> anyhow::Result<usize> {
         say("")?;
-        let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
-        for run in runs.iter().filter(|run| is_explained(run)) {
-            let count = failures.entry(&run.file).or_default();
-            *count += 1;
-            if *count > 1 {
-                continue;
-            }
-            say(&report::in_full(run))?;
-            if let Some(bundle) = &run.bundle {
-                say(&format!("  everything that is known: {}\n", bundle.display()))?;
-            }
-        }
-        for (file, count) in failures.iter().filter(|(_, count)| **count > 1) {
-            let more =
-                if *count == 2 { "once more".into() } else { format!("{} more times", count - 1) };
-            say(&format!("{file} failed {more}: the reports hold each\n"))?;
-        }
+        tell_failures(runs)?;
         // With other clients or gateways than the fixture's own a transcript is another one.
         let is_own = self.client.is_none() && self.url.is_empty();
         let unreviewed = if is_own { snapshots::keep(fixtures, runs, !self.ci)? } else { 0 };
+        self.write_reports(runs)?;
+        Ok(unreviewed)
+    }
+
+    fn write_reports(&self, runs: &[ScenarioRun]) -> anyhow::Result<()> {
         match report::write_all(runs, &self.output) {
             Ok(()) => say(&format!("report: {}", self.output.join(report::PAGE).display()))?,
             // The verdict stands without them.
             Err(error) => note(&format!("error: the reports could not be written: {error}")),
         }
-        Ok(unreviewed)
+        Ok(())
     }
 
     async fn target(&self, stack: Option<&Stack>) -> anyhow::Result<Target> {
@@ -318,14 +336,9 @@ impl Run {
         flags
     }
 
-    /// Runs them, a line for each as it ends.
-    async fn watch(
-        &self,
-        fixtures: &[Fixture],
-        options: &Options,
-    ) -> anyhow::Result<Vec<ScenarioRun>> {
+    /// Runs them, a line for each as it ends, and keeps them in `runs`.
+    async fn watch(&self, fixtures: &[Fixture], options: &Options, runs: &RefCell<Runs>) {
         let progress = Progress::new(fixtures.len() * options.repeat);
-        let runs = std::cell::RefCell::new(BTreeMap::new());
         runner::run(fixtures, options, &|event| match event {
             Event::Began { number, fixture } => progress.began(number, &fixture.file),
             Event::Step { number, text } => progress.step(number, text),
@@ -335,38 +348,12 @@ impl Run {
             }
         })
         .await;
-        Ok(runs.into_inner().into_values().collect())
     }
 }
 
 fn read_known(file: &Path) -> anyhow::Result<Known> {
     let text = fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
     serde_saphyr::from_str(&text).with_context(|| format!("reading `{}`", file.display()))
-}
-
-/// Runs whose whole story is told.
-fn is_explained(run: &ScenarioRun) -> bool {
-    matches!(run.verdict, Verdict::Fail | Verdict::Broken(_))
-}
-
-fn exit_code(runs: &[ScenarioRun]) -> u8 {
-    let has = |word: &str| runs.iter().any(|run| run.verdict.word() == word);
-    let of = |word: &str| -> BTreeSet<&str> {
-        runs.iter().filter(|run| run.verdict.word() == word).map(|run| run.file.as_str()).collect()
-    };
-    // One that only ever fails is broken, not flaky.
-    let (failed, passed) = (of("fail"), of("pass"));
-    if failed.iter().any(|file| !passed.contains(file)) {
-        FAILED
-    } else if !failed.is_empty() {
-        FLAKY
-    } else if has("broken") {
-        LACKING
-    } else if has("unknown") || passed.is_empty() {
-        UNKNOWN
-    } else {
-        SUCCESS
-    }
 }
 
 /// The address behind a gateway's URL.

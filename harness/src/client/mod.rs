@@ -7,7 +7,7 @@ mod process;
 mod raw;
 mod rust;
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde_json::Value;
 
@@ -102,6 +102,15 @@ impl Client {
             Self::Process(process) => process.disconnect().await,
         }
     }
+}
+
+/// The libraries behind the drivers and their versions; `None`: it is not installed.
+pub async fn versions() -> BTreeMap<&'static str, Option<String>> {
+    BTreeMap::from([
+        ("rust_socketio", Some(rust::VERSION.to_owned())),
+        ("socket.io-client", process::library_version()),
+        ("node", process::node_version().await),
+    ])
 }
 
 /// Whether every program that scenarios name can run here; else what is missing and how to get it.

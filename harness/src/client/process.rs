@@ -111,6 +111,20 @@ fn js_folder() -> Option<PathBuf> {
         .find(|folder| folder.join("node_modules/socket.io-client").is_dir())
 }
 
+/// The version of the stock client that is installed here.
+pub(super) fn library_version() -> Option<String> {
+    let described = js_folder()?.join("node_modules/socket.io-client/package.json");
+    let described: Value = serde_json::from_str(&std::fs::read_to_string(described).ok()?).ok()?;
+    described["version"].as_str().map(str::to_owned)
+}
+
+/// The version of Node, as it says it.
+pub(super) async fn node_version() -> Option<String> {
+    let said = Command::new("node").arg("--version").kill_on_drop(true).output();
+    let said = timeout(LIMIT, said).await.ok()?.ok()?;
+    Some(String::from_utf8_lossy(&said.stdout).trim().to_owned())
+}
+
 /// What the JavaScript client lacks here.
 pub(super) async fn lacking() -> Option<String> {
     let has_node = Command::new("node").arg("--version").output().await.is_ok();

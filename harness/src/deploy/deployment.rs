@@ -46,6 +46,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Deployment {
     pub shape: Shape,
+    /// The gateway's program.
+    pub program: PathBuf,
     /// Logs and embedded data.
     pub directory: PathBuf,
     servers: Option<Servers>,
@@ -105,6 +107,7 @@ impl Deployment {
         let http = http.expect("no setting can be wrong");
         let deployment = Self {
             shape,
+            program: program.to_owned(),
             directory,
             servers: servers.cloned(),
             database_url,

@@ -13,7 +13,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 pub use deployment::Deployment;
 pub use servers::Servers;
-pub use shape::{Shape, times_of};
+pub use shape::Shape;
 pub use token::{Signer, expiry};
 
 use crate::stack::StackError;

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     history::{What, shown},
+    plural::counted,
     scenario::{Expect, Request, Spanned, Time},
     verdict::{Failure, Margin},
 };
@@ -104,12 +105,13 @@ impl Running<'_> {
         if let Some(actor) = &expect.presence {
             words.push(format!("{} is", actor.value));
             words.extend(expect.online.map(|it| if it { "online" } else { "offline" }.to_owned()));
-            words.extend(expect.sockets.map(|sockets| format!("on {sockets} sockets")));
+            words
+                .extend(expect.sockets.map(|sockets| format!("on {}", counted(sockets, "socket"))));
         }
         if let Some(key) = &expect.redis {
             words.push(format!("Redis's `{}`", key.value));
             words.extend(expect.exists.map(|it| if it { "exists" } else { "is gone" }.to_owned()));
-            words.extend(expect.fields.map(|count| format!("has {count} fields")));
+            words.extend(expect.fields.map(|count| format!("has {}", counted(count, "field"))));
             words.extend(expect.field.as_ref().map(|field| {
                 let value = expect.value.as_ref().map(|value| format!(" with {}", value.value));
                 format!("has the field `{}`{}", field.value, value.unwrap_or_default())
@@ -208,27 +210,29 @@ impl Running<'_> {
         let by = &request.by.value;
         let Answer { status, body: reply, .. } = answered
             .map_err(|why| about(wrong(format!("`{call}` of {by} is answered"), why), by))?;
-        let named = self.named(&reply);
+
         if let Some(wanted) = &request.status {
             self.judge();
             if wanted.value != status {
                 let expected = format!("`{call}` of {by} is answered {}", wanted.value);
-                return Err(about(wrong(expected, format!("{status} {named}")), by));
+                return Err(about(wrong(expected, format!("{status} {reply}")), by));
             }
         } else if status >= 400 {
             let expected = format!("`{call}` of {by} succeeds");
-            return Err(about(wrong(expected, format!("{status} {named}")), by));
+            return Err(about(wrong(expected, format!("{status} {reply}")), by));
         }
         if let Some(wanted) = &request.reply {
             self.judge();
             let wanted =
                 self.world.fill_json(&wanted.value, "").map_err(|why| wrong("a reply", why))?;
             if !contains(&reply, &wanted) && !contains(&by_gateway(&reply), &wanted) {
-                let expected = format!("the reply to `{call}` of {by} has {}", self.named(&wanted));
-                return Err(about(wrong(expected, named), by));
+                let expected = format!("the reply to `{call}` of {by} has {wanted}");
+                return Err(about(wrong(expected, reply.to_string()), by));
             }
         }
-        for (name, pointer) in &request.capture {
+        let room = Spanned::nowhere("id".to_owned());
+        let room = request.name.iter().map(|name| (&name.value, &room));
+        for (name, pointer) in request.capture.iter().chain(room) {
             let value =
                 pointer.value.split('.').fold(&reply, |value, part| match part.parse::<usize>() {
                     Ok(index) if value.is_array() => &value[index],
@@ -236,17 +240,12 @@ impl Running<'_> {
                 });
             let Some(value) = value.as_str() else {
                 let expected = format!("the reply to `{call}` has a text at `{}`", pointer.value);
-                return Err(about(wrong(expected, named), by));
+                return Err(about(wrong(expected, reply.to_string()), by));
             };
             let is_room = verb == "POST" && path == "/rooms" && pointer.value == "id";
             self.world.capture(name, value, is_room);
         }
         Ok(None)
-    }
-
-    /// JSON with names instead of ids.
-    fn named(&self, value: &Value) -> String {
-        self.world.recorder.history().with_names(&value.to_string())
     }
 }
 

@@ -1,10 +1,13 @@
 //! One look at presence, through the API and literally in Redis.
 
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::{expect::contains, observe, records, steps::Running};
-use crate::{history::shown, scenario::Expect};
+use crate::{
+    history::{gateway_of, shown},
+    plural::counted,
+    scenario::Expect,
+};
 
 /// What was seen, and whether it is what was wanted.
 pub(super) struct Look {
@@ -27,12 +30,6 @@ pub(super) fn by_gateway(value: &Value) -> Value {
     }
 }
 
-fn gateway_of(server_id: &str) -> Option<&str> {
-    let (gateway, random) = server_id.split_once('-')?;
-    let number = gateway.strip_prefix("gw")?;
-    (number.parse::<usize>().is_ok() && Uuid::try_parse(random).is_ok()).then_some(gateway)
-}
-
 impl Running<'_> {
     pub(super) async fn look_at_presence(
         &self,
@@ -46,7 +43,7 @@ impl Running<'_> {
         let is_true = expect.online.is_none_or(|online| online == is_online)
             && expect.sockets.is_none_or(|count| count == sockets);
         let word = if is_online { "online" } else { "offline" };
-        Ok(Look { is_true, seen: format!("{actor} is {word} on {sockets} sockets") })
+        Ok(Look { is_true, seen: format!("{actor} is {word} on {}", counted(sockets, "socket")) })
     }
 
     pub(super) async fn look_at_redis(&self, key: &str, expect: &Expect) -> Result<Look, String> {
@@ -75,9 +72,9 @@ impl Running<'_> {
         let ttl = seen.ttl.map_or("no TTL".to_owned(), |ttl| format!("a TTL of {}", shown(ttl)));
         let seen = if seen.exists {
             let fields = if expect.field.is_some() {
-                format!("{{ {} }}", self.world.recorder.history().with_names(&fields.join(", ")))
+                format!("{{ {} }}", fields.join(", "))
             } else {
-                format!("{} fields", fields.len())
+                counted(fields.len(), "field")
             };
             format!("it exists with {fields} and {ttl}")
         } else {

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use crate::{
     check::{Finding, check},
     deploy::Site,
-    history::History,
+    history::{History, IdNames, Story},
     scenario::Scenario,
     verdict::{Run, Verdict},
 };
@@ -93,7 +93,14 @@ pub async fn run(
     (run.steps, run.failures) = running.into_reports();
     let without = scenario.without.iter().map(|name| name.value.clone()).collect();
     match judged(&world, without).await {
-        Ok((history, findings)) => (run.history, run.findings) = (history, findings),
+        Ok((history, findings)) => {
+            let names = IdNames::new(&history, &Story::read(&history));
+            for failure in &mut run.failures {
+                failure.expected = names.in_words(&failure.expected);
+                failure.seen = names.in_words(&failure.seen);
+            }
+            (run.history, run.findings) = (history, findings);
+        }
         Err(error) => {
             run.verdict = Verdict::Broken(format!("judging what was seen: {error}"));
             return run;

@@ -37,6 +37,12 @@ impl Running<'_> {
         let is_let_in = connect.accepted.unwrap_or(connect.token == Token::Good);
         let names = self.world.who(&connect.who.value);
         try_join_all(names.iter().map(|name| self.connect_one(name, connect, is_let_in))).await?;
+        if let (Some(socket), Some(device)) = (&connect.name, names.first()) {
+            let id = |story: &Story| story.connection_of(device)?.1.socket.clone();
+            if let Some(id) = self.world.recorder.look(id) {
+                self.world.capture(&socket.value, &id, false);
+            }
+        }
         if !is_let_in {
             self.judge();
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{EngineError, device::Device};
 use crate::{
-    deploy::{Site, times_of},
+    deploy::Site,
     generate::Source,
     history::{Recorder, What},
     scenario::{Scenario, Spanned, Time, TimeNames, Who},
@@ -96,12 +96,8 @@ impl World {
         Ok(Self {
             site,
             recorder,
-            times: times_of(&scenario.stack),
-            heartbeat: scenario
-                .stack
-                .heartbeat
-                .as_ref()
-                .map(|_| times_of(&scenario.stack).heartbeat),
+            times: scenario.stack.times(),
+            heartbeat: scenario.stack.heartbeat.as_ref().map(|it| it.value.fixed()),
             devices,
             http: reqwest::Client::builder()
                 .no_proxy()

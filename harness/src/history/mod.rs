@@ -2,6 +2,7 @@
 //!
 //! Owns what happened. Refuses to judge it: `check` does, and reads nothing else.
 
+mod names;
 mod recorder;
 mod seen;
 mod story;
@@ -13,6 +14,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
+pub use names::{IdNames, gateway_of};
 pub use recorder::Recorder;
 pub use seen::{Connection, Delivery, Inside, PresenceSeen, Sent};
 pub use story::Story;
@@ -122,11 +124,6 @@ impl History {
     pub fn name(&self, id: &str) -> String {
         let name = self.names.get(&id.to_lowercase());
         format!("`{}`", name.map_or(id, String::as_str))
-    }
-
-    /// A text with names instead of ids, where they are known.
-    pub fn with_names(&self, text: &str) -> String {
-        self.names.iter().fold(text.to_owned(), |text, (id, name)| text.replace(id.as_str(), name))
     }
 }
 

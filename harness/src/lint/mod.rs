@@ -3,20 +3,22 @@
 //! Reads a scenario as the engine would run it, step by step, with what is known by then: who is connected, who is in
 //! which room, which messages have a name. Collects every mistake.
 
+mod faults;
+mod hearing;
+mod members;
 mod names;
 mod people;
 mod seen;
 mod snapshot;
+mod stack;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::scenario::{
-    Backends, INVARIANTS, Place, Problem, RULES, Scenario, Spanned, Step, Time, Who,
-};
+use hearing::Named;
+pub use stack::SETTINGS;
 
-/// Most gateways and workers that a scenario may ask for.
-const PROCESSES_MAX: usize = 8;
+use crate::scenario::{INVARIANTS, Place, Problem, RULES, Scenario, Spanned, Step, Time, Who};
 
 /// Everything that is wrong with `scenario`, which was read from `source`, in the order of the lines.
 pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
@@ -62,12 +64,15 @@ struct Used {
 struct Known {
     connected: BTreeSet<String>,
     ever_connected: BTreeSet<String>,
+    /// Their connections were ended, and they have not said goodbye since.
+    lost: BTreeSet<String>,
     /// Rooms by device.
     joined: BTreeMap<String, BTreeSet<String>>,
-    /// Named messages, with their room if it is known.
-    messages: BTreeMap<String, Option<String>>,
+    messages: BTreeMap<String, Named>,
     captured: BTreeSet<String>,
     stopped: BTreeSet<String>,
+    /// Something was broken on purpose, and may be so still.
+    has_faults: bool,
 }
 
 impl Linter<'_> {
@@ -114,46 +119,16 @@ impl Linter<'_> {
         }
     }
 
-    fn stack(&mut self) {
-        let stack = &self.scenario.stack;
-        for (what, count, least) in
-            [("gateways", &stack.gateways, 1), ("workers", &stack.workers, 0)]
-        {
-            if !(least..=PROCESSES_MAX).contains(&count.value) {
-                let text = format!("`{what}` is {least} to {PROCESSES_MAX}, not {}", count.value);
-                self.report(self.problem(count, text));
-            }
-        }
-        if stack.backends == Backends::Embedded && stack.gateways.value > 1 {
-            let text = "an embedded gateway is one process: it has no second one beside it";
-            let problem = self.problem(&stack.gateways, text);
-            self.report(problem.with_help("write `gateways: 1`, or `backends: real`"));
-        }
-        let ping = stack.ping.iter().flat_map(|ping| [&ping.interval, &ping.timeout]);
-        let times = [&stack.heartbeat, &stack.presence_ttl, &stack.lease].into_iter().flatten();
-        for time in ping.chain(times).collect::<Vec<_>>() {
-            if let Some(name) = time.value.names().next() {
-                let text = format!("the stack defines `${{{name}}}`, it cannot use it");
-                self.report(self.problem(time, text));
-            }
-        }
-        for name in stack.settings.keys() {
-            let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-            if !name.chars().all(is_name) {
-                let place = Place::from(&stack.settings[name]);
-                let text =
-                    format!("`{name}` is not the name of a setting, such as `MAILBOX_EVENTS_MAX`");
-                self.report(self.problem(place, text));
-            }
-        }
-    }
-
-    /// A time that uses a name which the stack leaves undefined.
+    /// A time that uses a name which the stack leaves undefined, or that is none at all.
     fn time(&mut self, time: &Spanned<Time>) {
         let stack = &self.scenario.stack;
         if time.value.names().any(|name| name == "heartbeat") && stack.heartbeat.is_none() {
             let problem = self.problem(time, "the stack has no `heartbeat`");
             self.report(problem.with_help("write `stack: { heartbeat: 200ms }`"));
+        } else if time.value.resolve(stack.times()).is_zero() {
+            let text = format!("`{}` is no time at all", time.value);
+            let help = "write how long it is, or leave it out for what is true now";
+            self.report(self.problem(time, text).with_help(help));
         }
     }
 

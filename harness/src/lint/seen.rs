@@ -1,7 +1,10 @@
-//! Steps about what must be seen: whether it can be, by then.
+//! `expect`: whether it can be, by then.
 
 use super::Linter;
-use crate::scenario::{Backends, Deliver, Expect, Spanned, Step};
+use crate::{
+    plural::counted,
+    scenario::{Backends, Expect, Spanned, Step},
+};
 
 /// The contract's topics.
 pub(super) const TOPICS: [&str; 4] = [
@@ -12,49 +15,6 @@ pub(super) const TOPICS: [&str; 4] = [
 ];
 
 impl Linter<'_> {
-    pub(super) fn deliver(&mut self, step: &Spanned<Step>, deliver: &Deliver) {
-        let Deliver { message, messages, to, within, times } = deliver;
-        match (message, messages) {
-            (None, None) => self.report(self.problem(step, "`message` is missing here")),
-            (Some(_), Some(several)) => {
-                self.report(self.problem(several, "write one of `message` and `messages`"));
-            }
-            _ => {}
-        }
-        if let Some(none) = messages.as_ref().filter(|names| names.value.is_empty()) {
-            self.report(self.problem(none, "`messages` is empty: nothing would be delivered"));
-        }
-        for name in deliver.names() {
-            self.message(name);
-        }
-        self.times([within]);
-        if let Some(times) = times
-            && times.value == 0
-        {
-            let problem = self.problem(times, "zero times at once is true before anything happens");
-            self.report(
-                problem.with_help("write `- never: { message: ..., to: ..., for: 500ms }`"),
-            );
-        }
-        let room_of = |name: &str| self.known.messages.get(name).cloned().flatten();
-        let rooms: Vec<(String, String)> = deliver
-            .names()
-            .filter_map(|name| Some((name.value.clone(), room_of(&name.value)?)))
-            .collect();
-        for (device, place) in self.devices(to, step) {
-            let is_inside = |room: &str| {
-                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room))
-            };
-            if let Some((name, room)) = rooms.iter().find(|(_, room)| !is_inside(room)) {
-                let text =
-                    format!("`{device}` is not in `{room}` by then: it can never hear `{name}`");
-                let help =
-                    format!("put `- join: {{ who: {device}, room: {room} }}` before the send");
-                self.report(self.problem(place, text).with_help(help));
-            }
-        }
-    }
-
     /// Whether what is expected is something of what is looked at, and whether anything is.
     fn belongs(&mut self, step: &Spanned<Step>, expect: &Expect) {
         let Expect { presence, redis, history, stored, topic, .. } = expect;
@@ -125,7 +85,8 @@ impl Linter<'_> {
             if let (Some(sockets), Some(devices)) = (expect.sockets, devices)
                 && sockets > devices
             {
-                let text = format!("`{}` has {devices} devices, not {sockets}", actor.value);
+                let text =
+                    format!("`{}` has {}, not {sockets}", actor.value, counted(devices, "device"));
                 self.report(self.problem(actor, text));
             }
         }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{Linter, Used, people::numbered, seen::TOPICS};
+use super::{Linter, Used, seen::TOPICS};
 use crate::scenario::{
-    AckWanted, Backends, Client, Connect, CrashHow, EndHow, Join, Never, Parallel, Place, Publish,
-    Repeat, Request, Send, Spanned, Step, Stop, Text, Token, Use, Wait,
+    AckWanted, Backends, Client, Connect, Join, Parallel, Place, Publish, Repeat, Request, Send,
+    Spanned, Step, Text, Token, Use, Wait,
 };
 
 /// Most messages that one step may send, and rounds that it may repeat.
@@ -22,6 +22,9 @@ const MESSAGE_ERRORS: [&str; 4] = [
 const ROOM_ERRORS: [&str; 4] =
     ["Invalid room", "Not a member of this room", "Temporarily unavailable", "Rate limit exceeded"];
 
+/// The types that a client may give a message.
+const KINDS: [&str; 2] = ["TEXT", "IMAGE"];
+
 const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 impl Linter<'_> {
@@ -30,7 +33,10 @@ impl Linter<'_> {
             Step::Connect(connect) => self.connect(step, connect),
             Step::Disconnect(who) => {
                 for (device, place) in self.devices(who, step) {
-                    self.must_be_connected(&device, place);
+                    // Its program may not have noticed what has become of its connection.
+                    if !self.known.lost.contains(&device) {
+                        self.must_be_connected(&device, place);
+                    }
                     self.gone(&device);
                 }
             }
@@ -54,41 +60,14 @@ impl Linter<'_> {
             Step::Expect(expect) => self.expect(step, expect),
             Step::Deliver(deliver) => self.deliver(step, deliver),
             Step::Never(never) => self.never(step, never),
-            Step::Crash(crash) => {
-                self.one_connected(&crash.device);
-                if crash.how != CrashHow::Freeze {
-                    for device in self.devices_named(&crash.device.value, (&crash.device).into()) {
-                        self.gone(&device);
-                    }
-                }
-            }
-            Step::Network(network) => {
-                self.devices_named(&network.device.value, (&network.device).into());
-                self.times([&network.delay]);
-            }
-            Step::Stop(Stop { what, how }) => {
-                // What only froze still runs.
-                if self.process(what) && *how != EndHow::Freeze {
-                    self.known.stopped.insert(what.value.clone());
-                }
-            }
-            Step::RollingRestart(Stop { what, how }) => {
-                self.must_end(*how, what);
-                let known = ["gateways".to_owned(), "workers".to_owned()];
-                self.is_one_of("group of processes", &what.value, &known, what.into());
-            }
-            Step::Start(what) => {
-                if self.process(what) && !self.known.stopped.remove(&what.value) {
-                    self.report(self.problem(what, format!("`{}` runs already", what.value)));
-                }
-            }
-            Step::Restart(Stop { what, how }) => {
-                self.must_end(*how, what);
-                self.process(what);
-            }
-            Step::Freeze(what) | Step::Thaw(what) => {
-                self.process(what);
-            }
+            Step::Crash(_)
+            | Step::Network(_)
+            | Step::Stop(_)
+            | Step::Start(_)
+            | Step::Freeze(_)
+            | Step::Thaw(_)
+            | Step::Restart(_)
+            | Step::RollingRestart(_) => self.fault(&step.value),
             Step::Publish(publish) => self.publish(publish),
             Step::Parallel(parallel) => self.parallel(step, parallel),
             Step::Repeat(repeat) => self.repeat(repeat),
@@ -128,18 +107,6 @@ impl Linter<'_> {
         }
     }
 
-    fn never(&mut self, step: &Spanned<Step>, never: &Never) {
-        self.message(&never.message);
-        self.time(&never.lasting);
-        for (device, place) in self.devices(&never.to, step) {
-            // That it hears nothing would say nothing.
-            if !self.known.ever_connected.contains(&device) {
-                let text = format!("`{device}` was never connected by then: it can hear nothing");
-                self.report(self.problem(place, text));
-            }
-        }
-    }
-
     /// Whether there is such an ack; a problem if not.
     fn ack(&mut self, event: &str, ack: Option<&Spanned<AckWanted>>) {
         let Some(ack) = ack else { return };
@@ -167,18 +134,20 @@ impl Linter<'_> {
         self.report(problem);
     }
 
-    /// What only froze cannot be started again.
-    fn must_end(&mut self, how: EndHow, what: &Spanned<String>) {
-        if how == EndHow::Freeze {
-            let problem = self.problem(what, "what freezes has not ended, so nothing can start");
-            self.report(problem.with_help("write `freeze`, and `thaw` later"));
-        }
-    }
-
     fn connect(&mut self, step: &Spanned<Step>, connect: &Connect) {
         let is_let_in = connect.accepted.unwrap_or(connect.token == Token::Good);
-        for (device, place) in self.devices(&connect.who, step) {
+        let devices = self.devices(&connect.who, step);
+        if let Some(name) = &connect.name {
+            if devices.len() > 1 {
+                let text = "one name for several sockets: connect the device that it is for alone";
+                self.report(self.problem(name, text));
+            }
+            self.known.captured.insert(name.value.clone());
+        }
+        for (device, place) in devices {
             self.known.ever_connected.insert(device.clone());
+            self.known.lost.remove(&device);
+            self.must_run(&device, place);
             if is_let_in && !self.known.connected.insert(device.clone()) {
                 let text = format!("`{device}` is connected already");
                 self.report(self.problem(place, text).with_help("disconnect it first"));
@@ -186,8 +155,9 @@ impl Linter<'_> {
         }
     }
 
-    fn gone(&mut self, device: &str) {
+    pub(super) fn gone(&mut self, device: &str) {
         self.known.connected.remove(device);
+        self.known.lost.remove(device);
         self.known.joined.remove(device);
     }
 
@@ -198,7 +168,7 @@ impl Linter<'_> {
         }
     }
 
-    fn one_connected(&mut self, device: &Spanned<String>) {
+    pub(super) fn one_connected(&mut self, device: &Spanned<String>) {
         for name in self.devices_named(&device.value, device.into()) {
             self.must_be_connected(&name, device.into());
         }
@@ -231,7 +201,12 @@ impl Linter<'_> {
         });
         for (device, place) in self.devices(who, step) {
             self.must_be_connected(&device, place);
-            let Some(room) = room.as_ref().filter(|_| succeeds) else { continue };
+            let Some(room) = room else { continue };
+            let event = if is_entering { "joinRoom" } else { "leaveRoom" };
+            self.member(event, &device, &room.value, ack.as_ref(), place);
+            if !succeeds {
+                continue;
+            }
             let rooms = self.known.joined.entry(device).or_default();
             if is_entering {
                 rooms.insert(room.value.clone());
@@ -242,7 +217,7 @@ impl Linter<'_> {
     }
 
     fn send(&mut self, step: &Spanned<Step>, send: &Send) {
-        let Send { from, room, text, payload, name, again, count, within, .. } = send;
+        let Send { from, room, text, kind, payload, again, count, within, .. } = send;
         self.one_connected(from);
         self.ack("sendMessage", send.ack.as_ref());
         if let Some(Spanned { value: Text::Literal(literal), .. }) = text {
@@ -274,38 +249,37 @@ impl Linter<'_> {
         if let Some(again) = again {
             self.message(again);
         }
+        self.kind_of_message(kind.as_ref(), send.ack.as_ref());
         if let Some(count) = count
             && !(1..=COUNT_MAX).contains(&count.value)
         {
             let text = format!("`count` is 1 to {COUNT_MAX}, not {}", count.value);
             self.report(self.problem(count, text));
         }
-        if let Some(name) = name {
-            let room = room.as_ref().map(|room| room.value.clone());
-            if self.known.messages.insert(name.value.clone(), room).is_some() {
-                let text = format!("another message is named `{}` already", name.value);
-                self.report(self.problem(name, text));
-            }
+        if let (Some(room), Some(_)) = (room, text) {
+            self.member("sendMessage", &from.value, &room.value, send.ack.as_ref(), from.into());
         }
+        self.sends(send);
     }
 
-    /// A message that has a name by now.
-    pub(super) fn message(&mut self, name: &Spanned<String>) {
-        if !self.known.messages.contains_key(&name.value) {
-            let text = format!("no message is named `{}` by then", name.value);
-            let problem = self.problem(name, text);
-            let known = self.known.messages.keys().map(String::as_str);
-            let mut problem = problem.with_known(&name.value, known);
-            if problem.help.is_none() {
-                problem =
-                    problem.with_help(format!("name one: `- send: {{ ..., as: {} }}`", name.value));
-            }
-            self.report(problem);
+    /// Whether there is such a type; a problem if not, unless the message is to be refused for it.
+    fn kind_of_message(
+        &mut self,
+        kind: Option<&Spanned<String>>,
+        ack: Option<&Spanned<AckWanted>>,
+    ) {
+        let Some(kind) = kind.filter(|kind| !KINDS.contains(&kind.value.as_str())) else { return };
+        let is_refused =
+            matches!(ack.map(|ack| &ack.value), Some(AckWanted::Error(_) | AckWanted::Any));
+        if !is_refused {
+            let text = format!("a message of the type `{}` is refused", kind.value);
+            let help = "write `TEXT` or `IMAGE`, or `ack: Invalid message format`";
+            self.report(self.problem(kind, text).with_help(help));
         }
     }
 
     fn request(&mut self, request: &Request) {
-        let Request { by, call, to, capture, .. } = request;
+        let Request { by, call, to, capture, name, .. } = request;
         self.actor(&by.value, by.into());
         if let Some(to) = to {
             self.gateway(&to.value, to.into());
@@ -322,7 +296,13 @@ impl Linter<'_> {
         for value in request.body.iter().chain(&request.reply) {
             self.names_of(value);
         }
-        self.known.captured.extend(capture.keys().cloned());
+        if let Some(name) = name
+            && call.value != "POST /rooms"
+        {
+            let problem = self.problem(name, "`as` names the room that `POST /rooms` makes");
+            self.report(problem.with_help("write `capture: { name: field }` for other replies"));
+        }
+        self.known.captured.extend(capture.keys().chain(name.iter().map(|it| &it.value)).cloned());
     }
 
     fn publish(&mut self, publish: &Publish) {
@@ -334,25 +314,6 @@ impl Linter<'_> {
         self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
         self.names(&publish.key);
         self.names_of(&publish.value);
-    }
-
-    /// Whether there is such a process; a problem if not.
-    fn process(&mut self, what: &Spanned<String>) -> bool {
-        let stack = &self.scenario.stack;
-        let mut known = numbered("gw", stack.gateways.value);
-        if stack.backends != Backends::Embedded {
-            known.extend(numbered("worker", stack.workers.value));
-            known.extend(["kafka", "redis", "postgres"].map(str::to_owned));
-        }
-        if ["kafka", "redis", "postgres"].contains(&what.value.as_str())
-            && stack.backends == Backends::Embedded
-        {
-            let text = format!("an embedded gateway has no `{}`", what.value);
-            let problem = self.problem(what, text);
-            self.report(problem.with_help("write `stack: { backends: real }`"));
-            return false;
-        }
-        self.is_one_of("process", &what.value, &known, what.into())
     }
 
     fn parallel(&mut self, step: &Spanned<Step>, parallel: &Parallel) {
@@ -368,7 +329,17 @@ impl Linter<'_> {
                 self.step(step);
             }
             after.connected.append(&mut self.known.connected);
+            after.lost.append(&mut self.known.lost);
             after.ever_connected.append(&mut self.known.ever_connected);
+            after.has_faults |= self.known.has_faults;
+            let is_twice = |name: &&String| {
+                !before.messages.contains_key(*name) && after.messages.contains_key(*name)
+            };
+            let twice: Vec<String> = self.known.messages.keys().filter(is_twice).cloned().collect();
+            for name in twice {
+                let text = format!("two blocks name a message `{name}`: which one is meant later?");
+                self.report(self.problem(step, text).with_help("give them two names"));
+            }
             after.messages.append(&mut self.known.messages);
             after.captured.append(&mut self.known.captured);
             after.stopped.append(&mut self.known.stopped);

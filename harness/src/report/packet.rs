@@ -1,25 +1,19 @@
 //! What a packet says, for people: names instead of ids, and nothing that only machines want.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
-use crate::history::{History, Story};
+use crate::history::IdNames;
 
 /// Longest text that is shown of a payload, in characters.
 const SHOWN_CHARS_MAX: usize = 60;
 
-/// Ids are at least so long, in bytes: a captured `12` is no id, and would be found everywhere.
-const ID_BYTES_MIN: usize = 12;
-
 /// A packet in words; `None`: a ping, or another packet in which nobody says anything.
-pub(super) fn in_words(history: &History, packet: &str) -> Option<String> {
+pub(super) fn in_words(names: &IdNames, packet: &str) -> Option<String> {
     if let Some(rest) = packet.strip_prefix("42") {
         let (id, json) = id_and_json(rest);
         let Some(Value::Array(parts)) = json else { return Some(short(packet)) };
         let event = parts.first().and_then(Value::as_str).unwrap_or("?").to_owned();
-        let said =
-            parts.get(1).map(|payload| payload_in_words(history, payload)).unwrap_or_default();
+        let said = parts.get(1).map(|payload| payload_in_words(names, payload)).unwrap_or_default();
         let number = id.map(|id| format!(" #{id}")).unwrap_or_default();
         return Some(format!("{event} {said}{number}"));
     }
@@ -48,19 +42,10 @@ fn id_and_json(text: &str) -> (Option<&str>, Option<Value>) {
 }
 
 /// The message and the room, by their names; what is neither as it is.
-fn payload_in_words(history: &History, payload: &Value) -> String {
-    let name_of = |field: &str| {
-        let id = payload[field].as_str()?;
-        let name = history.name(id);
-        // Nobody has named it.
-        if name.trim_matches('`') == id { None } else { Some(name.trim_matches('`').to_owned()) }
-    };
-    let names: Vec<String> = ["clientMsgId", "roomId"].into_iter().filter_map(name_of).collect();
-    if names.is_empty() {
-        short(&history.with_names(&payload.to_string()))
-    } else {
-        names.join(" in ")
-    }
+fn payload_in_words(names: &IdNames, payload: &Value) -> String {
+    let called = |field: &str| names.of(payload[field].as_str()?);
+    let meant: Vec<&str> = ["clientMsgId", "roomId"].into_iter().filter_map(called).collect();
+    if meant.is_empty() { short(&names.in_text(&payload.to_string())) } else { meant.join(" in ") }
 }
 
 fn ack_in_words(ack: &Value) -> String {
@@ -74,37 +59,9 @@ fn ack_in_words(ack: &Value) -> String {
     }
 }
 
-/// What ids in requests are called: those that the history names, and `hi.id` for the `messageId` of the message `hi`.
-pub(super) fn names_in_calls(history: &History, story: &Story) -> BTreeMap<String, String> {
-    let mut names = history.names().clone();
-    for heard in &story.deliveries {
-        if let Some(name) = history.names().get(&heard.id("clientMsgId")) {
-            names.insert(heard.id("messageId"), format!("{name}.id"));
-        }
-    }
-    names
-}
-
 /// The status of an answer; there may have been none.
 pub(super) fn status_in_words(status: u16) -> String {
     if status == 0 { "no answer".to_owned() } else { status.to_string() }
-}
-
-/// Names instead of ids, in one walk over the text: there may be thousands of names.
-pub(super) fn with_names(names: &BTreeMap<String, String>, text: &str) -> String {
-    let is_of_id = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let mut shown = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let word = rest.find(|c| !is_of_id(c)).unwrap_or(rest.len());
-        let (id, after) = rest.split_at(word);
-        let known = if id.len() < ID_BYTES_MIN { None } else { names.get(&id.to_lowercase()) };
-        shown.push_str(known.map_or(id, String::as_str));
-        let next = after.find(is_of_id).unwrap_or(after.len());
-        shown.push_str(&after[..next]);
-        rest = &after[next..];
-    }
-    shown
 }
 
 /// The beginning of a text, on one line.
@@ -123,11 +80,11 @@ mod tests {
 
     #[test]
     fn packets_speak_of_names() {
-        let mut history = History::default();
-        history.call("11111111-2222-4333-8444-555555555555", "hi");
-        history.call("aaaaaaaa-2222-4333-8444-555555555555", "general");
+        let mut names = IdNames::default();
+        names.call("11111111-2222-4333-8444-555555555555", "hi");
+        names.call("aaaaaaaa-2222-4333-8444-555555555555", "general");
         let check = |packet: &str, words: Option<&str>| {
-            assert_eq!(in_words(&history, packet).as_deref(), words, "{packet}");
+            assert_eq!(in_words(&names, packet).as_deref(), words, "{packet}");
         };
         let ids = r#"{"roomId":"AAAAAAAA-2222-4333-8444-555555555555","clientMsgId":"11111111-2222-4333-8444-555555555555"}"#;
         check(&format!(r#"427["sendMessage",{ids}]"#), Some("sendMessage hi in general #7"));

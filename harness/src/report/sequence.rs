@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::packet::{in_words, names_in_calls, short, status_in_words, with_names};
+use super::packet::{in_words, short, status_in_words};
 use crate::{
-    history::{Story, What, moment},
+    history::{IdNames, Story, What, moment},
     verdict::{Failure, Run},
 };
 
@@ -132,7 +132,7 @@ fn lanes(ways: &BTreeSet<(String, String)>) -> Vec<String> {
 
 fn rows(run: &Run, story: &Story, lanes: &[String]) -> Vec<Row> {
     let lane = |name: &str| lanes.iter().position(|lane| lane == name);
-    let names = names_in_calls(&run.history, story);
+    let names = IdNames::new(&run.history, story);
     let mut rows = Vec::new();
     for entry in run.history.entries() {
         let (connection, packet, is_up) = match &entry.what {
@@ -151,7 +151,7 @@ fn rows(run: &Run, story: &Story, lanes: &[String]) -> Vec<Row> {
                 let gateway = gateway.as_deref().and_then(lane);
                 if let (Some(user), Some(gateway)) = (lane(user.trim_matches('`')), gateway) {
                     let room = words_max(user, gateway);
-                    let words = call_in_words(&with_names(&names, call), *status, room);
+                    let words = call_in_words(&names.in_text(call), *status, room);
                     rows.push((entry.at, arrow(entry.at, lanes.len(), user, gateway, &words)));
                 }
                 continue;
@@ -170,7 +170,7 @@ fn rows(run: &Run, story: &Story, lanes: &[String]) -> Vec<Row> {
         let (Some(device), Some(gateway)) = (lane(&known.device), lane(&known.gateway)) else {
             continue;
         };
-        let Some(words) = in_words(&run.history, packet) else { continue };
+        let Some(words) = in_words(&names, packet) else { continue };
         let (from, to) = if is_up { (device, gateway) } else { (gateway, device) };
         rows.push((entry.at, arrow(entry.at, lanes.len(), from, to, &words)));
     }

@@ -9,7 +9,8 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{deploy::Site, engine::redis_dump, report, stack::KAFKA_VERSION, verdict::Run};
+use super::versions::versions;
+use crate::{deploy::Site, engine::redis_dump, report, verdict::Run};
 
 /// Most of a server's log: its end. Others use the same server, and it may have run for days.
 const SERVER_LOG_BYTES_MAX: u64 = 256 * 1_024;
@@ -38,17 +39,20 @@ pub(super) async fn write(
     let name = name.trim_matches('-').trim_end_matches("-yaml");
     let directory = bundles.join(format!("{name}-{round}"));
     let redis = match &site.redis_url {
-        Some(url) => redis_dump(url).await.unwrap_or_else(|error| json!({"error": error})),
+        Some(url) => redis_dump(url)
+            .await
+            .map_or_else(|error| json!({"error": error}), |dump| of_run(dump, run)),
         None => Value::Null,
     };
-    write_files(run, site, marks, &redis, &directory).ok().map(|()| directory)
+    let versions = versions(run, site).await;
+    write_files(run, site, marks, [&redis, &versions], &directory).ok().map(|()| directory)
 }
 
 fn write_files(
     run: &Run,
     site: &Site,
     marks: &Marks,
-    redis: &Value,
+    [redis, versions]: [&Value; 2],
     directory: &Path,
 ) -> io::Result<()> {
     // One of an earlier invocation.
@@ -68,10 +72,7 @@ fn write_files(
     if !redis.is_null() {
         fs::write(directory.join("redis.json"), serde_json::to_string_pretty(redis)?)?;
     }
-    fs::write(
-        directory.join("versions.json"),
-        serde_json::to_string_pretty(&versions(run, site))?,
-    )?;
+    fs::write(directory.join("versions.json"), serde_json::to_string_pretty(versions)?)?;
     let Some(deployment) = &site.deployment else { return Ok(()) };
     for entry in fs::read_dir(&deployment.directory)? {
         let path = entry?.path();
@@ -102,18 +103,16 @@ fn since(log: &Path, mark: u64) -> io::Result<Vec<u8>> {
     Ok(said)
 }
 
-/// What ran, and how to run it again.
-fn versions(run: &Run, site: &Site) -> Value {
-    let settings: BTreeMap<String, String> =
-        site.deployment.as_ref().map(|it| it.shape.settings.clone()).unwrap_or_default();
-    json!({
-        "harness": env!("CARGO_PKG_VERSION"),
-        "kafka": site.kafka.as_ref().map(|_| KAFKA_VERSION),
-        "gateways": site.gateways,
-        "settings": settings,
-        "seed": run.seed,
-        "again": run.again(),
-    })
+/// Of everything about presence what is this run's own: its people, and the leases, which belong to gateways.
+fn of_run(mut dump: Value, run: &Run) -> Value {
+    if let Some(keys) = dump.as_object_mut() {
+        let is_ours = |key: &str| {
+            let user = key.strip_prefix("presence:user:");
+            user.is_none_or(|id| run.history.names().contains_key(&id.to_lowercase()))
+        };
+        keys.retain(|key, _| is_ours(key));
+    }
+    dump
 }
 
 #[cfg(test)]

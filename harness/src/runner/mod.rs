@@ -3,9 +3,11 @@
 //! Owns the schedule. Refuses to know how results are shown: it hands each run to who asked.
 
 mod bundle;
+mod lacking;
 mod needs;
 mod pool;
 mod selection;
+mod versions;
 
 use std::{
     cell::Cell,
@@ -19,14 +21,12 @@ use futures_util::{StreamExt as _, stream};
 use needs::Needs;
 use pool::Pool;
 
-pub use selection::{Fixture, Found, Selection, find};
+pub use selection::{Broken, Fixture, Found, Selection, find};
 
 use crate::{
-    client,
     deploy::{Servers, Shape, Signer, Site, Topics},
     engine,
     history::{Entry, What},
-    scenario::{Backends, Scenario},
     verdict::{Run, Verdict},
 };
 
@@ -137,7 +137,7 @@ async fn one(
     let Fixture { file, source, scenario } = fixture;
     let seed = options.seed.wrapping_add(round as u64);
     let needs = Needs::of(&scenario.steps);
-    if let Some(reason) = lacking(scenario, needs, &options.target).await {
+    if let Some(reason) = lacking::lacking(scenario, needs, &options.target).await {
         return empty(fixture, seed, options, Verdict::Skipped(reason));
     }
     let is_shared = !needs.breaks_processes();
@@ -205,54 +205,6 @@ fn empty(fixture: &Fixture, seed: u64, options: &Options, verdict: Verdict) -> R
         seed,
         flags: options.flags.clone(),
         ..Run::new(&fixture.file, &fixture.source, &fixture.scenario.scenario.value)
-    }
-}
-
-/// Why a scenario cannot run here, if it cannot.
-async fn lacking(scenario: &Scenario, needs: Needs, target: &Target) -> Option<String> {
-    for device in scenario.actors.values().flat_map(|devices| devices.value.values()) {
-        if let Some(reason) = client::lacking(device.value.client).await {
-            return Some(reason);
-        }
-    }
-    let stack = &scenario.stack;
-    match target {
-        Target::Real(_) if stack.backends == Backends::Embedded => {
-            Some("it is about embedded backends: run it with `--embedded`".to_owned())
-        }
-        Target::Real(_) => None,
-        Target::Embedded => {
-            let reason = if stack.backends == Backends::Real {
-                "it asks for real backends"
-            } else if stack.gateways.value > 1 {
-                "it needs several gateways"
-            } else if needs.redis || needs.database || needs.kafka {
-                "it looks into Redis, Postgres or Kafka"
-            } else if needs.servers || needs.workers {
-                "it breaks workers or servers"
-            } else {
-                return None;
-            };
-            Some(format!("{reason}, and an embedded gateway is one process"))
-        }
-        Target::Running(Running { gateways, redis_url, database_url, brokers, .. }) => {
-            let reason = if gateways.len() < stack.gateways.value {
-                "a further gateway: give `--url` again"
-            } else if needs.processes || needs.workers || needs.servers {
-                "to break a process, and the processes are not ours"
-            } else if needs.redis && redis_url.is_none() {
-                "Redis: give `--redis-url`"
-            } else if needs.database && database_url.is_none() {
-                "the database: give `--database-url`"
-            } else if needs.kafka && brokers.is_none() {
-                "Kafka: give `--kafka-brokers`"
-            } else if !Shape::of(stack, true).settings.is_empty() {
-                "gateways with settings of its own"
-            } else {
-                return None;
-            };
-            Some(format!("it needs {reason}"))
-        }
     }
 }
 

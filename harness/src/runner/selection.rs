@@ -29,6 +29,18 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether a file that is wrong may be meant: what it says cannot be read, but the words are in it or not.
+    pub fn may_take(&self, broken: &Broken) -> bool {
+        let Broken { file, source, .. } = broken;
+        let has_tag =
+            self.tags.is_empty() || self.tags.iter().any(|tag| source.contains(tag.as_str()));
+        let has_text = self
+            .filter
+            .as_ref()
+            .is_none_or(|text| file.contains(text.as_str()) || source.contains(text.as_str()));
+        has_tag && has_text
+    }
+
     /// Whether a scenario is meant.
     pub fn takes(&self, fixture: &Fixture) -> bool {
         let Scenario { scenario, tags, .. } = &fixture.scenario;
@@ -47,7 +59,23 @@ pub struct Found {
     pub files: usize,
     /// Those that are right.
     pub fixtures: Vec<Fixture>,
-    /// Every mistake in the others.
+    /// The others.
+    pub broken: Vec<Broken>,
+}
+
+impl Found {
+    /// Every mistake in the files.
+    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
+        self.broken.iter().flat_map(|broken| &broken.problems)
+    }
+}
+
+/// A file that is wrong.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    pub file: String,
+    /// Its text, as far as it is one.
+    pub source: String,
     pub problems: Vec<Problem>,
 }
 
@@ -65,13 +93,15 @@ pub fn find(paths: &[PathBuf]) -> io::Result<Found> {
         let source = match String::from_utf8(bytes) {
             Ok(source) => source,
             Err(error) => {
-                found.problems.push(Problem::no_text(&file, &error));
+                let problems = vec![Problem::no_text(&file, &error)];
+                let source = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                found.broken.push(Broken { file, source, problems });
                 continue;
             }
         };
         match read(&file, &source) {
             Ok(scenario) => found.fixtures.push(Fixture { file, source, scenario }),
-            Err(problems) => found.problems.extend(problems),
+            Err(problems) => found.broken.push(Broken { file, source, problems }),
         }
     }
     Ok(found)

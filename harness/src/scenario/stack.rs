@@ -1,12 +1,12 @@
 //! What a scenario runs against.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Spanned, Time,
+    Spanned, Time, TimeNames,
     schema::{self, Scalar},
 };
 
@@ -54,6 +54,36 @@ pub enum Backends {
     Real,
     /// One process without any server.
     Embedded,
+}
+
+/// The gateway's defaults of the times that scenarios can name.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+const PRESENCE_TTL: Duration = Duration::from_mins(1);
+const LEASE: Duration = Duration::from_secs(15);
+
+impl Stack {
+    /// The values of the names that a scenario's times may use.
+    pub fn times(&self) -> TimeNames {
+        let or = |time: &Option<Spanned<Time>>, default| {
+            time.as_ref().map_or(default, |time| time.value.fixed())
+        };
+        // A setting that is named itself is the last word.
+        let setting = |name: &str| {
+            let value = self.settings.get(name)?;
+            value.value.parse().ok().map(Duration::from_millis)
+        };
+        let ping = self.ping.as_ref();
+        let interval = ping.map_or(PING_INTERVAL, |ping| ping.interval.value.fixed());
+        let timeout = ping.map_or(PING_TIMEOUT, |ping| ping.timeout.value.fixed());
+        TimeNames {
+            ttl: or(&self.presence_ttl, PRESENCE_TTL),
+            heartbeat: or(&self.heartbeat, Duration::ZERO),
+            ping: setting("PING_INTERVAL_MS").unwrap_or(interval)
+                + setting("PING_TIMEOUT_MS").unwrap_or(timeout),
+            lease: or(&self.lease, LEASE),
+        }
+    }
 }
 
 impl Default for Stack {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -131,6 +131,11 @@ impl Step {
     }
 }
 
+/// A value of which `null` is one too: `payload: null` is a payload.
+fn even_null<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Spanned<Value>>, D::Error> {
+    Spanned::deserialize(d).map(Some)
+}
+
 /// `connect: alice.phone`, or with a token of another kind.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -145,11 +150,20 @@ pub struct Connect {
     pub via: TokenPlace,
     /// `false`: the server must say goodbye at once.
     pub accepted: Option<bool>,
+    /// The name of its socket from here on: `${name}` stands for the id of this very one, whatever comes later.
+    #[serde(rename = "as")]
+    pub name: Option<Spanned<String>>,
 }
 
 impl From<Spanned<Who>> for Connect {
     fn from(who: Spanned<Who>) -> Self {
-        Self { who, token: Token::default(), via: TokenPlace::default(), accepted: None }
+        Self {
+            who,
+            token: Token::default(),
+            via: TokenPlace::default(),
+            accepted: None,
+            name: None,
+        }
     }
 }
 
@@ -200,6 +214,7 @@ pub struct Join {
     /// The room.
     pub room: Option<Spanned<String>>,
     /// Instead of a room: any payload.
+    #[serde(default, deserialize_with = "even_null")]
     pub payload: Option<Spanned<Value>>,
     /// Resumes after this message; `join` only.
     pub after: Option<Spanned<String>>,
@@ -223,6 +238,7 @@ pub struct Send {
     #[serde(rename = "type")]
     pub kind: Option<Spanned<String>>,
     /// Instead of room, text and type: any payload.
+    #[serde(default, deserialize_with = "even_null")]
     pub payload: Option<Spanned<Value>>,
     /// The message's name from here on; with `count` that of all of them.
     #[serde(rename = "as")]
@@ -249,6 +265,7 @@ pub struct Request {
     #[schemars(example = &"GET /rooms", example = &"POST /rooms/${general}/join")]
     pub call: Spanned<String>,
     /// The body that is sent, as JSON.
+    #[serde(default, deserialize_with = "even_null")]
     pub body: Option<Spanned<Value>>,
     /// The gateway that is asked, such as `gw1`.
     pub to: Option<Spanned<String>>,
@@ -256,6 +273,9 @@ pub struct Request {
     pub status: Option<Spanned<u16>>,
     /// What the body must contain.
     pub reply: Option<Spanned<Value>>,
+    /// With `POST /rooms`: the name of the room from here on.
+    #[serde(rename = "as")]
+    pub name: Option<Spanned<String>>,
     /// Keeps a part of the reply under a name: `{ lobby: id }`.
     #[serde(default)]
     pub capture: BTreeMap<String, Spanned<String>>,

@@ -78,6 +78,12 @@ impl Time {
         sum(plus).saturating_sub(sum(minus))
     }
 
+    /// Its length where no name may be used: a time of the stack itself.
+    pub fn fixed(&self) -> Duration {
+        let nothing = Duration::ZERO;
+        self.resolve(TimeNames { ttl: nothing, heartbeat: nothing, ping: nothing, lease: nothing })
+    }
+
     /// The symbolic names in it.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.terms.iter().filter_map(|term| match term.what {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    history::{History, Story},
+    history::{History, IdNames, Story},
     scenario::{Scenario, Spanned, Step, Text},
 };
 
@@ -16,8 +16,7 @@ const SHOWN_CHARS_MAX: usize = 80;
 /// What ids are called. Ids that nobody has named are numbered as they come.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// By the id in lower case.
-    known: BTreeMap<String, String>,
+    known: IdNames,
     unnamed: BTreeMap<String, usize>,
     /// Texts that the scenario says literally; `None`: it makes nothing up.
     literal: Option<BTreeSet<String>>,
@@ -25,24 +24,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(scenario: &Scenario, history: &History, story: &Story) -> Self {
-        let mut known = history.names().clone();
-        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-        for connection in story.connections.values() {
-            let Some(socket) = &connection.socket else { continue };
-            let number = numbers.entry(&connection.device).or_default();
-            *number += 1;
-            let again = if *number == 1 { String::new() } else { number.to_string() };
-            known.insert(socket.to_lowercase(), format!("{}.socket{again}", connection.device));
-        }
-        let stored = story.stored.values().flatten();
-        for message in stored.chain(story.deliveries.iter().map(|heard| &heard.message)) {
-            let id = |field: &str| message[field].as_str().map(str::to_lowercase);
-            if let (Some(id), Some(sent)) = (id("messageId"), id("clientMsgId"))
-                && let Some(name) = history.names().get(&sent)
-            {
-                known.insert(id, format!("{name}.id"));
-            }
-        }
+        let known = IdNames::new(history, story);
         let mut literal = BTreeSet::new();
         let makes_up = literals(&scenario.steps, &mut literal);
         Self { known, unnamed: BTreeMap::new(), literal: makes_up.then_some(literal) }
@@ -50,11 +32,11 @@ impl Names {
 
     /// From here on `id` is called `name`, unless it has a name.
     pub(super) fn call(&mut self, id: &str, name: &str) {
-        self.known.entry(id.to_lowercase()).or_insert_with(|| name.to_owned());
+        self.known.call(id, name);
     }
 
     pub(super) fn of(&self, id: &str) -> Option<&str> {
-        self.known.get(&id.to_lowercase()).map(String::as_str)
+        self.known.of(id)
     }
 
     /// JSON in one line, its keys in order: names and `<...>` bare, all other texts in quotes.
@@ -115,8 +97,7 @@ impl Names {
 
     /// Any text, with names instead of the ids in it, and its beginning if it is long.
     pub(super) fn line(&self, text: &str) -> String {
-        let named =
-            self.known.iter().fold(text.to_owned(), |text, (id, name)| text.replace(id, name));
+        let named = self.known.in_text(text);
         let units = named.encode_utf16().count();
         if named.chars().count() <= SHOWN_CHARS_MAX {
             return named;

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::names::Names;
 use crate::{
-    deploy::times_of,
     history::{History, Story},
     scenario::Scenario,
 };
@@ -21,7 +20,7 @@ const LEASE: &str = "presence:server:";
 pub(super) fn state(scenario: &Scenario, history: &History, dump: &Value) -> String {
     let story = Story::read(history);
     let mut names = Names::new(scenario, history, &story);
-    let times = times_of(&scenario.stack);
+    let times = scenario.stack.times();
     let mut keys: Vec<(String, &Value)> = Vec::new();
     let Some(all) = dump.as_object() else { return format!("{dump}\n") };
     if let Some(error) = all.get("error") {

@@ -71,7 +71,7 @@ async fn every_mutant_is_caught_and_what_does_nothing_wrong_passes() {
 /// The standard fixtures.
 fn fixtures() -> Vec<Fixture> {
     let found = find(&[root().join("fixtures")]).unwrap();
-    assert!(found.problems.is_empty(), "{:?}", found.problems);
+    assert!(found.broken.is_empty(), "{:?}", found.broken);
     found.fixtures
 }
 

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::{
-    super::packet::{names_in_calls, status_in_words, with_names},
+    super::packet::status_in_words,
     frames::shortened,
     timeline::{micros, names_of, place},
 };
-use crate::history::{History, Story, What};
+use crate::history::{History, IdNames, Story, What};
 
 /// Most requests of a run that are shown: the first ones.
 const CALLS_MAX: usize = 2_000;
@@ -49,7 +49,7 @@ impl Calls {
         gateways: &[String],
         reply_chars: usize,
     ) -> Self {
-        let names = names_in_calls(history, story);
+        let names = IdNames::new(history, story);
         let mut made = Vec::new();
         for entry in history.entries() {
             let What::Called { user, gateway, call, began, status, reply, .. } = &entry.what else {
@@ -61,10 +61,10 @@ impl Calls {
                 gateway: gateway.as_ref().map(|name| place(gateways, name)),
                 from: micros(*began),
                 to: micros(entry.at),
-                asked: with_names(&names, call),
+                asked: names.in_text(call),
                 status: status_in_words(*status),
                 is_good: (200..400).contains(status),
-                reply: shortened(&with_names(&names, &reply.to_string()), reply_chars),
+                reply: shortened(&names.in_text(&reply.to_string()), reply_chars),
             };
             made.push((caller, told));
             if made.len() == CALLS_MAX {

@@ -1,15 +1,12 @@
 //! The frames of a run for the page, each with the words of people: short numbers that point into lists of texts, since the
 //! same message goes to many devices.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{
-    super::packet::{in_words, with_names},
-    timeline::Limits,
-};
-use crate::history::{ConnectionId, History, What};
+use super::{super::packet::in_words, timeline::Limits};
+use crate::history::{ConnectionId, History, IdNames, What};
 
 /// What a frame is. The page knows the same numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +67,7 @@ fn packet_of(what: &What) -> Option<(ConnectionId, &str, bool)> {
 pub(super) struct Reader<'h> {
     history: &'h History,
     /// Of ids, which are in lower case, sockets included.
-    names: &'h BTreeMap<String, String>,
+    names: &'h IdNames,
     places: &'h HashMap<ConnectionId, usize>,
     packet_chars: usize,
     known_texts: HashMap<String, u64>,
@@ -84,7 +81,7 @@ pub(super) struct Reader<'h> {
 impl<'h> Reader<'h> {
     pub(super) fn new(
         history: &'h History,
-        names: &'h BTreeMap<String, String>,
+        names: &'h IdNames,
         places: &'h HashMap<ConnectionId, usize>,
         limits: Limits,
     ) -> Self {
@@ -132,10 +129,8 @@ impl<'h> Reader<'h> {
             return *known;
         }
         let number = self.read.texts.len() as u64;
-        let words =
-            in_words(self.history, packet).unwrap_or_else(|| engine_words(packet).to_owned());
-        let shown =
-            shortened(&with_names(self.names, &without_signature(packet)), self.packet_chars);
+        let words = in_words(self.names, packet).unwrap_or_else(|| engine_words(packet).to_owned());
+        let shown = shortened(&self.names.in_text(&without_signature(packet)), self.packet_chars);
         self.read.texts.push((words, shown));
         self.known_texts.insert(packet.to_owned(), number);
         number
@@ -261,7 +256,8 @@ mod tests {
             };
             history.push(Duration::from_micros(10 * number as u64), what);
         }
-        let (names, places) = (history.names().clone(), HashMap::from([(connection, 0)]));
+        let names = IdNames::new(&history, &crate::history::Story::read(&history));
+        let places = HashMap::from([(connection, 0)]);
         Reader::new(&history, &names, &places, Limits { frames, packet_chars: 200 }).read(frames)
     }
 
@@ -301,10 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_named_and_tokens_cannot_be_used_again() {
-        let names =
-            BTreeMap::from([(ID.to_owned(), "hi".to_owned()), ("12".to_owned(), "n".to_owned())]);
-        assert_eq!(with_names(&names, &format!("é{ID}\"12/{ID}x")), format!("éhi\"12/{ID}x"));
+    fn tokens_cannot_be_used_again() {
         assert_eq!(without_signature("40{\"token\":\"a.b.c\"}"), "40{\"token\":\"a.b.…\"}");
         assert_eq!(without_signature("40{\"sid\":\"a.b.c\"}"), "40{\"sid\":\"a.b.c\"}");
         assert_eq!(without_signature("42[\"a.b.c\"]"), "42[\"a.b.c\"]");

@@ -2,7 +2,7 @@
 //! microseconds since the run began.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use super::{
     frames::{Frames, Reader},
 };
 use crate::{
-    history::{ConnectionId, Entry, Story, What},
+    history::{ConnectionId, Entry, IdNames, Story, What},
     verdict::Run,
 };
 
@@ -83,9 +83,7 @@ struct Presence {
 impl Timeline {
     pub(super) fn of(run: &Run, limits: Limits) -> Self {
         let story = Story::read(&run.history);
-        let sockets = sockets(&story);
-        let mut names = run.history.names().clone();
-        names.extend(sockets.iter().map(|(socket, name)| (socket.to_lowercase(), name.clone())));
+        let names = IdNames::new(&run.history, &story);
         let places: HashMap<ConnectionId, usize> =
             story.connections.keys().enumerate().map(|(place, id)| (*id, place)).collect();
         let frames = Reader::new(&run.history, &names, &places, limits).read(limits.frames);
@@ -111,7 +109,7 @@ impl Timeline {
             left_out,
             faults: faults(run.history.entries()),
             notices: notices(run.history.entries()),
-            presence: presence(&story, &users, &sockets, end),
+            presence: presence(&story, &users, &names, end),
             users: users
                 .iter()
                 .map(|id| run.history.name(id).trim_matches('`').to_owned())
@@ -134,20 +132,6 @@ pub(super) fn names_of<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> 
 
 pub(super) fn place(names: &[String], name: &str) -> usize {
     names.iter().position(|known| known == name).unwrap_or_default()
-}
-
-/// What each socket is called: its device, with a number from the second one on.
-fn sockets(story: &Story) -> HashMap<String, String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut names = HashMap::new();
-    for known in story.connections.values() {
-        let Some(socket) = &known.socket else { continue };
-        let count = counts.entry(&known.device).or_default();
-        *count += 1;
-        let number = if *count > 1 { format!(" ({count})") } else { String::new() };
-        names.insert(socket.clone(), format!("{}{number}", known.device));
-    }
-    names
 }
 
 /// A fault lasts until the same thing is mended; a device's also until it connects anew, if nothing mends it before it is
@@ -207,18 +191,13 @@ fn notices(entries: &[Entry]) -> Vec<Notice> {
 }
 
 /// Each look lasts until another one saw something else.
-fn presence(
-    story: &Story,
-    users: &[String],
-    sockets: &HashMap<String, String>,
-    end: u64,
-) -> Vec<Presence> {
+fn presence(story: &Story, users: &[String], names: &IdNames, end: u64) -> Vec<Presence> {
     let mut seen: Vec<Presence> = Vec::new();
     let mut newest: HashMap<usize, usize> = HashMap::new();
     for look in &story.presence {
         let (user, at) = (place(users, &look.user), micros(look.at));
         let mut names: Vec<String> =
-            look.sockets.iter().map(|id| sockets.get(id).unwrap_or(id).clone()).collect();
+            look.sockets.iter().map(|id| names.of(id).unwrap_or(id).to_owned()).collect();
         names.sort();
         if let Some(before) = newest.get(&user).and_then(|index| seen.get_mut(*index)) {
             if before.sockets == names {
@@ -308,8 +287,8 @@ mod tests {
             timeline.presence.iter().map(|it| (it.from, it.to, it.sockets.join("+"))).collect();
         let expected = [
             (2_000, 3_000, String::new()),
-            (3_000, 5_000, "alice.phone".to_owned()),
-            (5_000, 5_000, "alice.phone+alice.phone (2)+x".to_owned()),
+            (3_000, 5_000, "alice.phone.socket".to_owned()),
+            (5_000, 5_000, "alice.phone.socket+alice.phone.socket2+x".to_owned()),
         ];
         assert_eq!(seen, expected);
     }

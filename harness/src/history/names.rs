@@ -1,0 +1,119 @@
+//! What ids are called: as the scenario names them, and what follows from that.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use uuid::Uuid;
+
+use super::{History, Story};
+
+/// Ids are at least so long, in bytes: a captured `12` is no id, and would be found everywhere.
+const ID_BYTES_MIN: usize = 12;
+
+/// How much is shown of an id that nobody has named, in characters: enough to find it in the history of the run.
+const UNNAMED_CHARS: usize = 8;
+
+/// The names of all ids of a run: people, rooms and messages (`hi`), the `messageId` of a message (`hi.id`), and the sockets
+/// of a device (`alice.phone.socket`, then `alice.phone.socket2`).
+#[derive(Clone, Debug, Default)]
+pub struct IdNames {
+    /// By the id in lower case.
+    known: BTreeMap<String, String>,
+}
+
+impl IdNames {
+    pub fn new(history: &History, story: &Story) -> Self {
+        let mut known = BTreeMap::new();
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        for connection in story.connections.values() {
+            let Some(socket) = &connection.socket else { continue };
+            let number = numbers.entry(&connection.device).or_default();
+            *number += 1;
+            let again = if *number == 1 { String::new() } else { number.to_string() };
+            known.insert(socket.to_lowercase(), format!("{}.socket{again}", connection.device));
+        }
+        let stored = story.stored.values().flatten();
+        for message in stored.chain(story.deliveries.iter().map(|heard| &heard.message)) {
+            let id = |field: &str| message[field].as_str().map(str::to_lowercase);
+            if let (Some(id), Some(sent)) = (id("messageId"), id("clientMsgId"))
+                && let Some(name) = history.names().get(&sent)
+            {
+                known.insert(id, format!("{name}.id"));
+            }
+        }
+        // What the scenario says is the last word.
+        known.extend(history.names().clone());
+        Self { known }
+    }
+
+    /// From here on `id` is called `name`, unless it has a name.
+    pub fn call(&mut self, id: &str, name: &str) {
+        self.known.entry(id.to_lowercase()).or_insert_with(|| name.to_owned());
+    }
+
+    pub fn of(&self, id: &str) -> Option<&str> {
+        self.known.get(&id.to_lowercase()).map(String::as_str)
+    }
+
+    /// A text with names instead of the ids in it, in one walk: there may be thousands of names. A `serverId` is its gateway.
+    pub fn in_text(&self, text: &str) -> String {
+        self.walk(text, |id| Cow::Borrowed(id))
+    }
+
+    /// The same, and of an id that nobody has named its beginning, as `<id 3f2a91c0>`.
+    pub fn in_words(&self, text: &str) -> String {
+        self.walk(text, |id| match Uuid::try_parse(id) {
+            Ok(_) if id.contains('-') => format!("<id {}>", &id[..UNNAMED_CHARS]).into(),
+            _ => Cow::Borrowed(id),
+        })
+    }
+
+    fn walk(&self, text: &str, unnamed: impl Fn(&str) -> Cow<'_, str>) -> String {
+        let is_of_id = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let mut shown = String::with_capacity(text.len());
+        let mut rest = text;
+        while !rest.is_empty() {
+            let word = rest.find(|c| !is_of_id(c)).unwrap_or(rest.len());
+            let (id, after) = rest.split_at(word);
+            let known = if id.len() < ID_BYTES_MIN { None } else { self.of(id) };
+            match known.or_else(|| gateway_of(id)) {
+                Some(name) => shown.push_str(name),
+                None => shown.push_str(&unnamed(id)),
+            }
+            let next = after.find(is_of_id).unwrap_or(after.len());
+            shown.push_str(&after[..next]);
+            rest = &after[next..];
+        }
+        shown
+    }
+}
+
+/// `gw1` of a `serverId` of ours, which is that and a random end.
+pub fn gateway_of(server_id: &str) -> Option<&str> {
+    let (gateway, random) = server_id.split_once('-')?;
+    let number = gateway.strip_prefix("gw")?;
+    (number.parse::<usize>().is_ok() && Uuid::try_parse(random).is_ok()).then_some(gateway)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "11111111-2222-4333-8444-555555555555";
+
+    #[test]
+    fn ids_in_a_text_are_named() {
+        let mut names = IdNames::default();
+        names.call(ID, "hi");
+        names.call("aBcDeFgHiJkLmNoPqRsT", "alice.phone.socket");
+        names.call("12", "too-short");
+        let check = |text: &str, shown: &str| assert_eq!(names.in_words(text), shown);
+        check(&format!("é{ID}\"12/{ID}x"), &format!("éhi\"12/{ID}x"));
+        check("{\"socketId\":\"aBcDeFgHiJkLmNoPqRsT\"}", "{\"socketId\":\"alice.phone.socket\"}");
+        check(&ID.to_uppercase(), "hi");
+        check(&format!("gw2-{ID}"), "gw2");
+        check("3f2a91c0-2222-4333-8444-555555555555!", "<id 3f2a91c0>!");
+        check("deadbeefdeadbeefdeadbeefdeadbeef", "deadbeefdeadbeefdeadbeefdeadbeef");
+        let unnamed = "3f2a91c0-2222-4333-8444-555555555555";
+        assert_eq!(names.in_text(unnamed), unnamed);
+    }
+}

@@ -1,0 +1,131 @@
+//! Steps that break something, and who is gone after them.
+
+use super::{Linter, people::numbered};
+use crate::scenario::{
+    Backends, Crash, CrashHow, EndHow, Network, NetworkState, Place, Spanned, Step, Stop,
+};
+
+/// The servers of a stack.
+const SERVERS: [&str; 3] = ["kafka", "redis", "postgres"];
+
+impl Linter<'_> {
+    /// One of the steps that break or mend something.
+    pub(super) fn fault(&mut self, step: &Step) {
+        if let Step::Crash(crash) = step {
+            self.crash(crash);
+        } else if let Step::Network(network) = step {
+            self.network(network);
+        } else if let Step::Stop(Stop { what, how }) = step {
+            // What only froze still runs.
+            if self.process(what) && *how != EndHow::Freeze {
+                self.known.stopped.insert(what.value.clone());
+                self.end_of_gateway(&what.value);
+            }
+        } else if let Step::Restart(Stop { what, how }) = step {
+            self.must_end(*how, what);
+            if self.process(what) {
+                self.end_of_gateway(&what.value);
+            }
+        } else if let Step::RollingRestart(Stop { what, how }) = step {
+            self.must_end(*how, what);
+            let known = ["gateways".to_owned(), "workers".to_owned()];
+            if self.is_one_of("group of processes", &what.value, &known, what.into())
+                && what.value == "gateways"
+            {
+                for gateway in numbered("gw", self.scenario.stack.gateways.value) {
+                    self.end_of_gateway(&gateway);
+                }
+            }
+        } else if let Step::Start(what) = step {
+            if self.process(what) && !self.known.stopped.remove(&what.value) {
+                self.report(self.problem(what, format!("`{}` runs already", what.value)));
+            }
+        } else if let Step::Freeze(what) | Step::Thaw(what) = step {
+            self.process(what);
+        } else {
+            return;
+        }
+        self.known.has_faults = true;
+    }
+
+    fn crash(&mut self, crash: &Crash) {
+        self.one_connected(&crash.device);
+        for device in self.devices_named(&crash.device.value, (&crash.device).into()) {
+            if crash.how == CrashHow::Freeze {
+                // It still has its connection, and reads nothing from it.
+                self.known.joined.remove(&device);
+            } else {
+                self.gone(&device);
+            }
+        }
+    }
+
+    fn network(&mut self, network: &Network) {
+        self.times([&network.delay]);
+        if let Some(delay) = &network.delay
+            && network.state != NetworkState::Slow
+        {
+            let text = "only a slow network has a `delay`";
+            self.report(self.problem(delay, text).with_help("write `state: slow`"));
+        }
+        for device in self.devices_named(&network.device.value, (&network.device).into()) {
+            if network.state == NetworkState::Cut {
+                self.loses_its_connection(&device);
+            }
+        }
+    }
+
+    /// Its devices must connect again.
+    fn end_of_gateway(&mut self, gateway: &str) {
+        let here = self.known.connected.iter().filter(|it| self.gateway_of(it) == Some(gateway));
+        for device in here.cloned().collect::<Vec<_>>() {
+            self.loses_its_connection(&device);
+        }
+    }
+
+    fn loses_its_connection(&mut self, device: &str) {
+        self.gone(device);
+        self.known.lost.insert(device.to_owned());
+    }
+
+    /// The gateway of this device.
+    pub(super) fn gateway_of(&self, device: &str) -> Option<&str> {
+        let (actor, device) = device.split_once('.')?;
+        let device = self.scenario.actors.get(actor)?.value.get(device)?;
+        Some(&device.value.gateway)
+    }
+
+    /// Nobody connects to what does not run.
+    pub(super) fn must_run(&mut self, device: &str, place: Place) {
+        let gateway = self.gateway_of(device).map(str::to_owned);
+        if let Some(gateway) = gateway.filter(|it| self.known.stopped.contains(it)) {
+            let text = format!("`{device}` connects to `{gateway}`, which is stopped by then");
+            let help = format!("put `- start: {gateway}` before this step");
+            self.report(self.problem(place, text).with_help(help));
+        }
+    }
+
+    /// What only froze cannot be started again.
+    fn must_end(&mut self, how: EndHow, what: &Spanned<String>) {
+        if how == EndHow::Freeze {
+            let problem = self.problem(what, "what freezes has not ended, so nothing can start");
+            self.report(problem.with_help("write `freeze`, and `thaw` later"));
+        }
+    }
+
+    /// Whether there is such a process; a problem if not.
+    fn process(&mut self, what: &Spanned<String>) -> bool {
+        let stack = &self.scenario.stack;
+        let mut known = numbered("gw", stack.gateways.value);
+        if stack.backends != Backends::Embedded {
+            known.extend(numbered("worker", stack.workers.value));
+            known.extend(SERVERS.map(str::to_owned));
+        } else if SERVERS.contains(&what.value.as_str()) {
+            let text = format!("an embedded gateway has no `{}`", what.value);
+            let problem = self.problem(what, text);
+            self.report(problem.with_help("write `stack: { backends: real }`"));
+            return false;
+        }
+        self.is_one_of("process", &what.value, &known, what.into())
+    }
+}

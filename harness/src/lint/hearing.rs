@@ -1,0 +1,170 @@
+//! Messages and who can hear them: `deliver` and `never`.
+
+use std::collections::BTreeSet;
+
+use super::Linter;
+use crate::scenario::{AckWanted, Deliver, Never, Send, Spanned, Step};
+
+/// The contract's errors of a message that nobody ever hears. `Message delivery failed` is none of them: what became of
+/// that message is not known.
+const REFUSALS: [&str; 3] =
+    ["Invalid message format", "Not a member of this room", "Rate limit exceeded"];
+
+/// A message that has a name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Named {
+    /// Its room, if that is known.
+    room: Option<String>,
+    /// The error that it is refused with.
+    refusal: Option<String>,
+    is_accepted: bool,
+    /// The devices that were in its room when it was sent.
+    there: BTreeSet<String>,
+}
+
+impl Linter<'_> {
+    /// A message gets a name, or is sent again under the one that it has.
+    pub(super) fn sends(&mut self, send: &Send) {
+        let Some(name) = send.name.as_ref().or(send.again.as_ref()) else { return };
+        let ack = send.ack.as_ref().map(|ack| &ack.value);
+        let refusal = if let Some(AckWanted::Error(error)) = ack {
+            REFUSALS.contains(&error.as_str()).then_some(error)
+        } else {
+            None
+        };
+        let is_accepted = match ack {
+            None => send.payload.is_none(),
+            Some(ack) => *ack == AckWanted::Accepted,
+        };
+        let known = self.known.messages.get(&name.value);
+        let mut named = if let (Some(_), Some(known)) = (&send.again, known) {
+            known.clone()
+        } else {
+            let room = send.room.as_ref().map(|room| room.value.clone());
+            Named { room, refusal: refusal.cloned(), ..Named::default() }
+        };
+        if refusal.is_none() {
+            named.refusal = None;
+        }
+        named.is_accepted |= is_accepted;
+        if let Some(room) = &named.room {
+            let there = self.known.joined.iter().filter(|(_, rooms)| rooms.contains(room));
+            named.there.extend(there.map(|(device, _)| device.clone()));
+        }
+        let is_new = send.again.is_none();
+        if self.known.messages.insert(name.value.clone(), named).is_some() && is_new {
+            let text = format!("another message is named `{}` already", name.value);
+            self.report(self.problem(name, text));
+        }
+    }
+
+    /// A message that has a name by now.
+    pub(super) fn message(&mut self, name: &Spanned<String>) {
+        if !self.known.messages.contains_key(&name.value) {
+            let text = format!("no message is named `{}` by then", name.value);
+            let problem = self.problem(name, text);
+            let known = self.known.messages.keys().map(String::as_str);
+            let mut problem = problem.with_known(&name.value, known);
+            if problem.help.is_none() {
+                problem =
+                    problem.with_help(format!("name one: `- send: {{ ..., as: {} }}`", name.value));
+            }
+            self.report(problem);
+        }
+    }
+
+    pub(super) fn deliver(&mut self, step: &Spanned<Step>, deliver: &Deliver) {
+        let Deliver { message, messages, to, within, times } = deliver;
+        match (message, messages) {
+            (None, None) => self.report(self.problem(step, "`message` is missing here")),
+            (Some(_), Some(several)) => {
+                self.report(self.problem(several, "write one of `message` and `messages`"));
+            }
+            _ => {}
+        }
+        if let Some(none) = messages.as_ref().filter(|names| names.value.is_empty()) {
+            self.report(self.problem(none, "`messages` is empty: nothing would be delivered"));
+        }
+        for name in deliver.names() {
+            self.message(name);
+            self.must_be_kept(name);
+        }
+        self.times([within]);
+        if let Some(times) = times
+            && times.value == 0
+        {
+            let problem = self.problem(times, "zero times at once is true before anything happens");
+            self.report(
+                problem.with_help("write `- never: { message: ..., to: ..., for: 500ms }`"),
+            );
+        }
+        let named: Vec<(String, Named)> = deliver
+            .names()
+            .filter_map(|name| {
+                Some((name.value.clone(), self.known.messages.get(&name.value)?.clone()))
+            })
+            .collect();
+        for (device, place) in self.devices(to, step) {
+            let is_inside = |room: &str| {
+                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room))
+            };
+            let deaf = named.iter().find_map(|(name, it)| {
+                let room = it.room.as_ref()?;
+                (!is_inside(room) && !it.there.contains(&device)).then_some((name, room))
+            });
+            if let Some((name, room)) = deaf {
+                let (state, help) = if self.known.connected.contains(&device) {
+                    let help = format!("put `- join: {{ who: {device}, room: {room} }}` before");
+                    (format!("not in `{room}`"), help)
+                } else {
+                    let help = format!("connect {device} and let it join `{room}` before");
+                    ("not connected".to_owned(), help)
+                };
+                let text = format!("`{device}` is {state} by then: it can never hear `{name}`");
+                let help = format!("{help} the send");
+                self.report(self.problem(place, text).with_help(help));
+            }
+        }
+    }
+
+    /// What is refused reaches nobody.
+    fn must_be_kept(&mut self, name: &Spanned<String>) {
+        let refusal = self.known.messages.get(&name.value).and_then(|it| it.refusal.clone());
+        if let Some(refusal) = refusal {
+            let text = format!("`{}` is answered `{refusal}`: it reaches nobody", name.value);
+            let help = "write `- never: { message: ..., to: ..., for: 500ms }`";
+            self.report(self.problem(name, text).with_help(help));
+        }
+    }
+
+    pub(super) fn never(&mut self, step: &Spanned<Step>, never: &Never) {
+        self.message(&never.message);
+        self.times([&Some(never.lasting.clone())]);
+        let named = self.known.messages.get(&never.message.value).cloned().unwrap_or_default();
+        for (device, place) in self.devices(&never.to, step) {
+            // That it hears nothing would say nothing.
+            if !self.known.ever_connected.contains(&device) {
+                let text = format!("`{device}` was never connected by then: it can hear nothing");
+                self.report(self.problem(place, text));
+            }
+            let actor = device.split_once('.').map_or("", |(actor, _)| actor);
+            let is_inside = named.room.as_ref().is_some_and(|room| {
+                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room))
+                    && self.is_member_throughout(actor, room) == Some(true)
+            });
+            // Where something is broken it may have to wait.
+            if is_inside
+                && named.is_accepted
+                && named.there.contains(&device)
+                && !self.known.has_faults
+            {
+                let (room, name) =
+                    (named.room.as_deref().unwrap_or_default(), &never.message.value);
+                let text = format!("`{device}` is in `{room}`: it hears `{name}`");
+                self.report(
+                    self.problem(place, text).with_help("write `deliver`, or another device"),
+                );
+            }
+        }
+    }
+}
