@@ -2,6 +2,7 @@
 //! a mistake there cannot hide here.
 
 mod plural;
+pub mod contract;
 pub mod files;
 pub mod scenario;
 pub mod format;

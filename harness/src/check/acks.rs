@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::{Uuid, Variant};
 
 use super::{Finding, faults::Fault};
+use crate::contract::{CONTENT_UNITS_MAX, MESSAGE_ERRORS, ROOM_ERRORS};
 use crate::history::{Connection, History, Sent, Story, moment, shown};
 
 /// How long an ack may take; and a bit for the machine.
@@ -15,18 +16,8 @@ const SLACK: Duration = Duration::from_secs(1);
 /// Length of an id, in characters: only the hyphenated form is one.
 const ID_CHARS: usize = 36;
 
-/// Longest content, in UTF-16 code units.
-const CONTENT_UNITS_MAX: usize = 5_000;
-
-/// The errors of `joinRoom` and `leaveRoom`, and those of `sendMessage`.
-const PLAIN_ERRORS: [&str; 4] =
-    ["Invalid room", "Not a member of this room", "Temporarily unavailable", "Rate limit exceeded"];
-const MESSAGE_ERRORS: [&str; 4] = [
-    "Invalid message format",
-    "Not a member of this room",
-    "Message delivery failed",
-    "Rate limit exceeded",
-];
+/// What is said of an event without an ack.
+pub(super) const UNANSWERED: &str = "was never acknowledged";
 
 pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     let mut report = |at, text| findings.push(Finding { invariant: "one-ack", at, text });
@@ -57,10 +48,7 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
             [] if story.end < sent.at + ACK_LIMIT + SLACK => {}
             [] if known.is_some_and(|it| it.closed.is_none()) && sent.ack_id.is_some() => {
                 let at = moment(sent.at);
-                report(
-                    sent.at,
-                    format!("{what} by {device}, sent at {at}, was never acknowledged"),
-                );
+                report(sent.at, format!("{what} by {device}, sent at {at}, {UNANSWERED}"));
             }
             [] => {}
             [(at, ack)] => {
@@ -145,7 +133,7 @@ fn shape_of(sent: &Sent) -> Option<Shape> {
         let error = ack["error"].as_str().unwrap_or_default();
         *ack == json!({"success": true})
             || *ack == json!({"success": true, "truncated": true})
-            || PLAIN_ERRORS.contains(&error) && *ack == json!({"success": false, "error": error})
+            || ROOM_ERRORS.contains(&error) && *ack == json!({"success": false, "error": error})
     };
     match sent.event.as_str() {
         "joinRoom" | "leaveRoom" => Some(Box::new(is_plain)),

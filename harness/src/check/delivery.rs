@@ -5,11 +5,8 @@ use std::{
     time::Duration,
 };
 
-use super::Finding;
+use super::{Finding, words::Key};
 use crate::history::{Delivery, History, Inside, Sent, Story, moment};
-
-/// Sender, room and `clientMsgId`: what a message is known by before it has an id.
-type Key = (String, String, String);
 
 fn key(story: &Story, sent: &Sent) -> Option<Key> {
     let user = story.connections.get(&sent.connection)?.user.to_lowercase();
@@ -79,7 +76,7 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
         for inside in story.inside.iter().filter(|inside| inside.room == *room) {
             if inside.joined < sent.at
                 && !heard.contains(&(inside.connection, key.clone()))
-                && (inside.leaving.is_none() || heard_later(story, inside, ids.get(&key)))
+                && (inside.leaving.is_none() || heard_later(story, inside, sent, ids.get(&key)))
             {
                 let text = format!(
                     "{} was in {place} since {} and never heard {what}, sent at {} and accepted",
@@ -93,13 +90,15 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
     }
 }
 
-/// Whether a connection that left later was still there for a newer message than `id`.
-fn heard_later(story: &Story, inside: &Inside, id: Option<&String>) -> bool {
+/// Whether a connection that left later was still there for a newer message than this one, whose `messageId` is `id`.
+fn heard_later(story: &Story, inside: &Inside, sent: &Sent, id: Option<&String>) -> bool {
     let Some(id) = id else { return false };
     story.deliveries.iter().any(|delivery| {
         delivery.connection == inside.connection
             && delivery.id("roomId") == inside.room
             && delivery.id("messageId") > *id
+            // Ids that do not rise say nothing about what came later.
+            && delivery.at >= sent.at
             && stay(story, delivery).is_some_and(|stay| std::ptr::eq(stay, inside))
     })
 }

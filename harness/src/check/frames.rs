@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::{Uuid, Variant};
 
 use super::Finding;
+use crate::contract::CONTENT_UNITS_MAX;
 use crate::history::{History, Story, What, id_and_json};
 
 const FIELDS: [&str; 7] =
@@ -13,9 +14,6 @@ const FIELDS: [&str; 7] =
 
 /// The fields of Engine.IO's open packet.
 const OPEN_FIELDS: [&str; 5] = ["maxPayload", "pingInterval", "pingTimeout", "sid", "upgrades"];
-
-/// Longest content, in UTF-16 code units.
-const CONTENT_UNITS_MAX: usize = 5_000;
 
 /// Characters of a packet that a finding shows.
 const SHOWN_CHARS: usize = 80;

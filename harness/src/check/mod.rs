@@ -30,6 +30,13 @@ pub struct Finding {
     pub text: String,
 }
 
+impl Finding {
+    /// Whether it says that something never came: who could not wait for it must not say so.
+    pub fn is_of_absence(&self) -> bool {
+        self.invariant == "nothing-lost" || self.text.ends_with(acks::UNANSWERED)
+    }
+}
+
 /// Everything that is wrong with a history, in the order of time; `without` names the invariants that are left unjudged.
 /// `are_ours`: the gateways were started with these times, so they must announce them.
 pub fn check(

@@ -113,7 +113,7 @@ pub async fn versions() -> BTreeMap<&'static str, Option<String>> {
     ])
 }
 
-/// Whether every program that scenarios name can run here; else what is missing and how to get it.
+/// What the driver of such a device lacks here, and how to get it; `None`: nothing.
 pub async fn lacking(kind: Kind) -> Option<String> {
     match kind {
         Kind::Raw | Kind::Rust => None,

@@ -127,6 +127,6 @@ pub(super) async fn node_version() -> Option<String> {
 
 /// What the JavaScript client lacks here.
 pub(super) async fn lacking() -> Option<String> {
-    let has_node = Command::new("node").arg("--version").output().await.is_ok();
-    (!has_node || js_folder().is_none()).then(|| JS_HELP.to_owned())
+    let has_all = js_folder().is_some() && node_version().await.is_some();
+    (!has_all).then(|| JS_HELP.to_owned())
 }

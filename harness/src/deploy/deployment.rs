@@ -17,17 +17,10 @@ use super::{
     process::{self, Process},
 };
 use crate::{
+    contract::TOPICS,
     scenario::EndHow,
     stack::{Ending, Service},
 };
-
-/// The contract's topics: messages, persisted messages, memberships, dead letters.
-const TOPICS: [&str; 4] = [
-    "chat.messages.v1",
-    "chat.messages.persisted.v1",
-    "chat.memberships.v1",
-    "chat.messages.dlq.v1",
-];
 
 /// The secret of all our gateways.
 const SECRET: &str = "the secret of scenarios, 32 bytes or more";

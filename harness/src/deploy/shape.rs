@@ -29,7 +29,7 @@ impl Shape {
         if stack.presence_ttl.is_some() {
             settings.insert("PRESENCE_TTL_S".to_owned(), times.ttl.as_secs().max(1).to_string());
         }
-        if stack.lease.is_some() {
+        if stack.lease.is_some() || stack.presence_ttl.is_some() {
             settings.insert("PRESENCE_LEASE_MS".to_owned(), milliseconds(times.lease));
             // No call may outlive the lease.
             settings.insert("REDIS_TIMEOUT_MS".to_owned(), milliseconds(times.lease / 2));

@@ -30,6 +30,8 @@ pub(super) struct Device {
     pongs: bool,
     target: SocketAddr,
     link: Option<Link>,
+    /// What its network does once it is there.
+    network: Option<NetworkChange>,
     /// Links of crashed connections: they stay as the crash left them.
     old_links: Vec<Link>,
     client: Option<Client>,
@@ -54,6 +56,7 @@ impl Device {
             pongs: described.pongs,
             target,
             link: None,
+            network: None,
             old_links: Vec::new(),
             client: None,
             heartbeat: None,
@@ -86,6 +89,9 @@ impl Device {
             let opened = Link::open(recorder, who, self.target).await;
             opened.map_err(|error| ClientError::Refused(error.to_string()))?
         };
+        if let Some(change) = self.network.take() {
+            link.change(change);
+        }
         let address = self.link.insert(link).address();
         let (transport, pongs) = (self.transport, self.pongs);
         let options = Options { address, transport, pongs, auth, authorization };
@@ -135,10 +141,11 @@ impl Device {
         }
     }
 
-    /// Its network does this from now on.
+    /// Its network does this from now on, whether or not it has a connection yet.
     pub(super) fn network(&mut self, change: NetworkChange) {
-        if let Some(link) = &self.link {
-            link.change(change);
+        match &self.link {
+            Some(link) => link.change(change),
+            None => self.network = Some(change),
         }
     }
 

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    looks::{Look, by_gateway},
+    looks::{Look, by_gateway, contains},
     observe,
     steps::{Running, StepResult, wrong},
     talk::about,
@@ -173,9 +172,10 @@ impl Running<'_> {
             }
             is_true &= wanted == *ids;
         }
-        let history = self.world.recorder.history();
-        let shown: Vec<String> = ids.iter().take(20).map(|id| history.name(id)).collect();
-        Ok(Look { is_true, seen: format!("{} messages: {}", ids.len(), shown.join(", ")) })
+        // Ids get their names with the report.
+        let shown: Vec<String> = ids.iter().take(20).map(|id| format!("`{id}`")).collect();
+        let count = counted(ids.len(), "message");
+        Ok(Look { is_true, seen: format!("{count}: {}", shown.join(", ")) })
     }
 
     pub(super) async fn request(&self, request: &Request) -> StepResult {
@@ -246,19 +246,5 @@ impl Running<'_> {
             self.world.capture(name, value, is_room);
         }
         Ok(None)
-    }
-}
-
-/// Whether everything that is wanted is there: fields of an object, items of a list in their order.
-pub(super) fn contains(seen: &Value, wanted: &Value) -> bool {
-    match (seen, wanted) {
-        (Value::Object(seen), Value::Object(wanted)) => wanted
-            .iter()
-            .all(|(name, wanted)| seen.get(name).is_some_and(|seen| contains(seen, wanted))),
-        (Value::Array(seen), Value::Array(wanted)) => {
-            seen.len() == wanted.len()
-                && seen.iter().zip(wanted).all(|(seen, wanted)| contains(seen, wanted))
-        }
-        _ => seen == wanted,
     }
 }

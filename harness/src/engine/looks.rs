@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{expect::contains, observe, records, steps::Running};
+use super::{observe, records, steps::Running};
 use crate::{
     history::{gateway_of, shown},
     plural::counted,
@@ -94,5 +94,19 @@ impl Running<'_> {
         let wanted = self.world.fill_json(&wanted.value, "")?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.clone()));
         Ok(contains(&value, &wanted) || contains(&by_gateway(&value), &wanted))
+    }
+}
+
+/// Whether everything that is wanted is there: fields of an object, items of a list in their order.
+pub(super) fn contains(seen: &Value, wanted: &Value) -> bool {
+    match (seen, wanted) {
+        (Value::Object(seen), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(name, wanted)| seen.get(name).is_some_and(|seen| contains(seen, wanted))),
+        (Value::Array(seen), Value::Array(wanted)) => {
+            seen.len() == wanted.len()
+                && seen.iter().zip(wanted).all(|(seen, wanted)| contains(seen, wanted))
+        }
+        _ => seen == wanted,
     }
 }

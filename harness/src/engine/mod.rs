@@ -30,7 +30,7 @@ use crate::{
     deploy::Site,
     history::{History, IdNames, Story},
     scenario::Scenario,
-    verdict::{Run, Verdict},
+    verdict::{Failure, Run, Verdict},
 };
 
 pub use observe::redis_dump;
@@ -90,17 +90,11 @@ pub async fn run(
         None if running.judged() == 0 => Some("no step could have failed".to_owned()),
         vacuous => vacuous,
     };
-    (run.steps, run.failures) = running.into_reports();
+    let (steps, failures) = running.into_reports();
+    run.steps = steps;
     let without = scenario.without.iter().map(|name| name.value.clone()).collect();
-    match judged(&world, without).await {
-        Ok((history, findings)) => {
-            let names = IdNames::new(&history, &Story::read(&history));
-            for failure in &mut run.failures {
-                failure.expected = names.in_words(&failure.expected);
-                failure.seen = names.in_words(&failure.seen);
-            }
-            (run.history, run.findings) = (history, findings);
-        }
+    match judged(&world, without, failures).await {
+        Ok(judged) => (run.history, run.findings, run.failures) = judged,
         Err(error) => {
             run.verdict = Verdict::Broken(format!("judging what was seen: {error}"));
             return run;
@@ -108,7 +102,7 @@ pub async fn run(
     }
     if matches!(outcome, Err(EngineError::Mend(_) | EngineError::TooLong(MENDING, _))) {
         // Nobody could wait for what was still to come.
-        run.findings.retain(|finding| !["nothing-lost", "one-ack"].contains(&finding.invariant));
+        run.findings.retain(|finding| !finding.is_of_absence());
     }
     // What was seen stands, whatever became of the stack afterwards.
     let has_failed = !run.failures.is_empty() || !run.findings.is_empty();
@@ -120,17 +114,26 @@ pub async fn run(
     run
 }
 
-/// The history and what is wrong with it. On a thread of its own: the clocks of other scenarios go on.
+/// The history, what is wrong with it, and the failures with names instead of ids. On a thread of its own: the clocks of
+/// other scenarios go on.
 async fn judged(
     world: &World,
     without: Vec<String>,
-) -> Result<(History, Vec<Finding>), tokio::task::JoinError> {
+    mut failures: Vec<Failure>,
+) -> Result<(History, Vec<Finding>, Vec<Failure>), tokio::task::JoinError> {
     let history = world.recorder.history();
     let (times, are_ours) = (world.times, world.site.deployment.is_some());
     let judging = tokio::task::spawn_blocking(move || {
         let without: Vec<&str> = without.iter().map(String::as_str).collect();
         let findings = check(&history, &without, times, are_ours);
-        (history, findings)
+        if !failures.is_empty() {
+            let names = IdNames::new(&history, &Story::read(&history));
+            for failure in &mut failures {
+                failure.expected = names.in_words(&failure.expected);
+                failure.seen = names.in_words(&failure.seen);
+            }
+        }
+        (history, findings, failures)
     });
     judging.await
 }

@@ -1,9 +1,6 @@
 //! Watches everybody's presence while a scenario runs, so that it can be judged at every moment.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,7 +14,6 @@ const EVERY: Duration = Duration::from_millis(100);
 pub(super) async fn watch(world: &World) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     loop {
         ticks.tick().await;
         for (_, user) in world.actors() {
@@ -30,7 +26,6 @@ pub(super) async fn watch(world: &World) {
             let sockets: BTreeSet<String> =
                 entries.filter_map(|it| it["socketId"].as_str().map(str::to_owned)).collect();
             // Also what has not changed: it was true until now.
-            last.insert(user.to_owned(), sockets.clone());
             world.recorder.push(What::Presence { user: user.to_owned(), began, sockets });
         }
     }

@@ -68,6 +68,7 @@ fn names_of_rooms<'s>(
         named.extend(step.value.room());
         if let Step::Request(request) = &step.value {
             captured.extend(request.capture.keys().map(String::as_str));
+            captured.extend(request.name.iter().map(|name| name.value.as_str()));
         }
         for block in step.value.blocks() {
             names_of_rooms(block, named, captured);

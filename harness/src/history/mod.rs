@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-pub use names::{IdNames, gateway_of};
+pub use names::{IdNames, gateway_of, letter_case};
 pub use recorder::Recorder;
 pub use seen::{Connection, Delivery, Inside, PresenceSeen, Sent};
 pub use story::Story;

@@ -9,11 +9,11 @@ use super::{History, Story};
 /// Ids are at least so long, in bytes: a captured `12` is no id, and would be found everywhere.
 const ID_BYTES_MIN: usize = 12;
 
-/// How much is shown of an id that nobody has named, in characters: enough to find it in the history of the run.
+/// How much is shown of an id that nobody has named, in characters: its end, since ids that follow each other begin alike.
 const UNNAMED_CHARS: usize = 8;
 
-/// The names of all ids of a run: people, rooms and messages (`hi`), the `messageId` of a message (`hi.id`), and the sockets
-/// of a device (`alice.phone.socket`, then `alice.phone.socket2`).
+/// The names of all ids of a run: people, rooms and messages (`hi`), the `messageId` of a message (`hi.id`), and the newest
+/// socket of a device (`alice.phone.socket`, those before it `alice.phone.socket1` and so on).
 #[derive(Clone, Debug, Default)]
 pub struct IdNames {
     /// By the id in lower case.
@@ -24,12 +24,16 @@ impl IdNames {
     pub fn new(history: &History, story: &Story) -> Self {
         let mut known = BTreeMap::new();
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut newest: BTreeMap<&str, &str> = BTreeMap::new();
         for connection in story.connections.values() {
             let Some(socket) = &connection.socket else { continue };
             let number = numbers.entry(&connection.device).or_default();
             *number += 1;
-            let again = if *number == 1 { String::new() } else { number.to_string() };
-            known.insert(socket.to_lowercase(), format!("{}.socket{again}", connection.device));
+            newest.insert(&connection.device, socket);
+            known.insert(socket.to_lowercase(), format!("{}.socket{number}", connection.device));
+        }
+        for (device, socket) in newest {
+            known.insert(socket.to_lowercase(), format!("{device}.socket"));
         }
         let stored = story.stored.values().flatten();
         for message in stored.chain(story.deliveries.iter().map(|heard| &heard.message)) {
@@ -59,10 +63,10 @@ impl IdNames {
         self.walk(text, |id| Cow::Borrowed(id))
     }
 
-    /// The same, and of an id that nobody has named its beginning, as `<id 3f2a91c0>`.
+    /// The same, and of an id that nobody has named its end, as `<id 3f2a91c0>`.
     pub fn in_words(&self, text: &str) -> String {
         self.walk(text, |id| match Uuid::try_parse(id) {
-            Ok(_) if id.contains('-') => format!("<id {}>", &id[..UNNAMED_CHARS]).into(),
+            Ok(_) if id.contains('-') => format!("<id {}>", &id[id.len() - UNNAMED_CHARS..]).into(),
             _ => Cow::Borrowed(id),
         })
     }
@@ -76,7 +80,10 @@ impl IdNames {
             let (id, after) = rest.split_at(word);
             let known = if id.len() < ID_BYTES_MIN { None } else { self.of(id) };
             match known.or_else(|| gateway_of(id)) {
-                Some(name) => shown.push_str(name),
+                Some(name) => {
+                    shown.push_str(name);
+                    shown.push_str(letter_case(id));
+                }
                 None => shown.push_str(&unnamed(id)),
             }
             let next = after.find(is_of_id).unwrap_or(after.len());
@@ -84,6 +91,17 @@ impl IdNames {
             rest = &after[next..];
         }
         shown
+    }
+}
+
+/// What is said of an id that is not in lower case, as ids are: `${hi|upper}` writes one in capitals.
+pub fn letter_case(id: &str) -> &'static str {
+    if Uuid::try_parse(id).is_err() || id == id.to_lowercase() {
+        ""
+    } else if id == id.to_uppercase() {
+        "|upper"
+    } else {
+        "|mixed"
     }
 }
 
@@ -98,6 +116,7 @@ pub fn gateway_of(server_id: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    const LETTERS: &str = "aaaaaaaa-2222-4333-8444-555555555555";
     const ID: &str = "11111111-2222-4333-8444-555555555555";
 
     #[test]
@@ -106,12 +125,13 @@ mod tests {
         names.call(ID, "hi");
         names.call("aBcDeFgHiJkLmNoPqRsT", "alice.phone.socket");
         names.call("12", "too-short");
+        names.call(LETTERS, "id");
         let check = |text: &str, shown: &str| assert_eq!(names.in_words(text), shown);
         check(&format!("é{ID}\"12/{ID}x"), &format!("éhi\"12/{ID}x"));
         check("{\"socketId\":\"aBcDeFgHiJkLmNoPqRsT\"}", "{\"socketId\":\"alice.phone.socket\"}");
-        check(&ID.to_uppercase(), "hi");
+        check(&format!("{ID} {}", LETTERS.to_uppercase()), "hi id|upper");
         check(&format!("gw2-{ID}"), "gw2");
-        check("3f2a91c0-2222-4333-8444-555555555555!", "<id 3f2a91c0>!");
+        check("3f2a91c0-2222-4333-8444-5555333f91c0!", "<id 333f91c0>!");
         check("deadbeefdeadbeefdeadbeefdeadbeef", "deadbeefdeadbeefdeadbeefdeadbeef");
         let unnamed = "3f2a91c0-2222-4333-8444-555555555555";
         assert_eq!(names.in_text(unnamed), unnamed);

@@ -5,14 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::Value;
 
 use super::ConnectionId;
-
-/// Errors after which a message is surely not stored.
-const REFUSALS: [&str; 4] = [
-    "Invalid message format",
-    "Not a member of this room",
-    "Rate limit exceeded",
-    "Temporarily unavailable",
-];
+use crate::contract::REFUSALS;
 
 /// An event that a device sent.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,7 @@
 //! Steps that break something, and who is gone after them.
 
 use super::{Linter, people::numbered};
-use crate::scenario::{
-    Backends, Crash, CrashHow, EndHow, Network, NetworkState, Place, Spanned, Step, Stop,
-};
+use crate::scenario::{Backends, Crash, EndHow, Network, NetworkState, Place, Spanned, Step, Stop};
 
 /// The servers of a stack.
 const SERVERS: [&str; 3] = ["kafka", "redis", "postgres"];
@@ -25,6 +23,7 @@ impl Linter<'_> {
             self.must_end(*how, what);
             if self.process(what) {
                 self.end_of_gateway(&what.value);
+                self.known.stopped.remove(&what.value);
             }
         } else if let Step::RollingRestart(Stop { what, how }) = step {
             self.must_end(*how, what);
@@ -34,6 +33,7 @@ impl Linter<'_> {
             {
                 for gateway in numbered("gw", self.scenario.stack.gateways.value) {
                     self.end_of_gateway(&gateway);
+                    self.known.stopped.remove(&gateway);
                 }
             }
         } else if let Step::Start(what) = step {
@@ -51,12 +51,7 @@ impl Linter<'_> {
     fn crash(&mut self, crash: &Crash) {
         self.one_connected(&crash.device);
         for device in self.devices_named(&crash.device.value, (&crash.device).into()) {
-            if crash.how == CrashHow::Freeze {
-                // It still has its connection, and reads nothing from it.
-                self.known.joined.remove(&device);
-            } else {
-                self.gone(&device);
-            }
+            self.gone(&device);
         }
     }
 
@@ -83,7 +78,8 @@ impl Linter<'_> {
         }
     }
 
-    fn loses_its_connection(&mut self, device: &str) {
+    /// Its connection ends, and its program may not have noticed.
+    pub(super) fn loses_its_connection(&mut self, device: &str) {
         self.gone(device);
         self.known.lost.insert(device.to_owned());
     }

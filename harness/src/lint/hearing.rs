@@ -3,15 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::Linter;
+use crate::contract::REFUSALS;
 use crate::scenario::{AckWanted, Deliver, Never, Send, Spanned, Step};
 
-/// The contract's errors of a message that nobody ever hears. `Message delivery failed` is none of them: what became of
-/// that message is not known.
-const REFUSALS: [&str; 3] =
-    ["Invalid message format", "Not a member of this room", "Rate limit exceeded"];
-
 /// A message that has a name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Named {
     /// Its room, if that is known.
     room: Option<String>,
@@ -20,6 +16,8 @@ pub(super) struct Named {
     is_accepted: bool,
     /// The devices that were in its room when it was sent.
     there: BTreeSet<String>,
+    /// Those that came later: it may not have been stored by then.
+    later: BTreeSet<String>,
 }
 
 impl Linter<'_> {
@@ -48,7 +46,7 @@ impl Linter<'_> {
         }
         named.is_accepted |= is_accepted;
         if let Some(room) = &named.room {
-            let there = self.known.joined.iter().filter(|(_, rooms)| rooms.contains(room));
+            let there = self.known.joined.iter().filter(|(_, joined)| joined == room);
             named.there.extend(there.map(|(device, _)| device.clone()));
         }
         let is_new = send.again.is_none();
@@ -56,6 +54,28 @@ impl Linter<'_> {
             let text = format!("another message is named `{}` already", name.value);
             self.report(self.problem(name, text));
         }
+    }
+
+    /// A device joins a room.
+    pub(super) fn enters(&mut self, device: String, room: &str) {
+        let of_room = |it: &&mut Named| it.room.as_deref() == Some(room);
+        for message in self.known.messages.values_mut().filter(of_room) {
+            message.later.insert(device.clone());
+        }
+        self.known.joined.insert((device, room.to_owned()));
+    }
+
+    /// Whether what a device hears can be told from the file.
+    fn is_sure(&self, device: &str) -> bool {
+        let pongs = device.split_once('.').is_some_and(|(actor, name)| {
+            let device = self.scenario.actors.get(actor).and_then(|it| it.value.get(name));
+            device.is_some_and(|it| it.value.pongs)
+        });
+        pongs && !self.known.unsure.contains(device)
+    }
+
+    fn is_inside(&self, device: &str, room: &str) -> bool {
+        self.known.joined.contains(&(device.to_owned(), room.to_owned()))
     }
 
     /// A message that has a name by now.
@@ -105,12 +125,13 @@ impl Linter<'_> {
             })
             .collect();
         for (device, place) in self.devices(to, step) {
-            let is_inside = |room: &str| {
-                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room))
-            };
+            if !self.is_sure(&device) {
+                continue;
+            }
             let deaf = named.iter().find_map(|(name, it)| {
                 let room = it.room.as_ref()?;
-                (!is_inside(room) && !it.there.contains(&device)).then_some((name, room))
+                let is_there = it.there.contains(&device) || it.later.contains(&device);
+                (!is_there).then_some((name, room))
             });
             if let Some((name, room)) = deaf {
                 let (state, help) = if self.known.connected.contains(&device) {
@@ -149,7 +170,7 @@ impl Linter<'_> {
             }
             let actor = device.split_once('.').map_or("", |(actor, _)| actor);
             let is_inside = named.room.as_ref().is_some_and(|room| {
-                self.known.joined.get(&device).is_some_and(|rooms| rooms.contains(room))
+                self.is_inside(&device, room)
                     && self.is_member_throughout(actor, room) == Some(true)
             });
             // Where something is broken it may have to wait.
@@ -157,6 +178,8 @@ impl Linter<'_> {
                 && named.is_accepted
                 && named.there.contains(&device)
                 && !self.known.has_faults
+                && self.is_sure(&device)
+                && self.scenario.stack.workers.value > 0
             {
                 let (room, name) =
                     (named.room.as_deref().unwrap_or_default(), &never.message.value);

@@ -48,19 +48,23 @@ impl Linter<'_> {
             None if scenario.rooms.is_empty() => true,
             None => return None,
         };
-        let may_change = changes(&scenario.steps, &format!("${{{room}"));
+        let may_change = changes(&scenario.steps, &|named| {
+            named == Some(room) || !named.is_some_and(|named| scenario.rooms.contains_key(named))
+        });
         (!may_change && !self.known.captured.contains(room)).then_some(is_member)
     }
 }
 
-/// Whether a step asks for a change in this room over HTTP, or writes a record of one.
-fn changes(steps: &[Spanned<Step>], room: &str) -> bool {
+/// Whether a step asks for a change over HTTP in a room that may be meant, by its name if it has one, or writes a record of
+/// one.
+fn changes(steps: &[Spanned<Step>], is_meant: &dyn Fn(Option<&str>) -> bool) -> bool {
     steps.iter().any(|step| {
         let is_change = if let Step::Request(request) = &step.value {
-            request.call.value.starts_with("POST") && request.call.value.contains(room)
+            let call = &request.call.value;
+            call.starts_with("POST /rooms/") && is_meant(step.value.room().map(str::trim))
         } else {
             matches!(step.value, Step::Publish(_))
         };
-        is_change || step.value.blocks().into_iter().any(|block| changes(block, room))
+        is_change || step.value.blocks().into_iter().any(|block| changes(block, is_meant))
     })
 }

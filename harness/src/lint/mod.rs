@@ -5,6 +5,7 @@
 
 mod faults;
 mod hearing;
+mod known;
 mod members;
 mod names;
 mod people;
@@ -13,9 +14,7 @@ mod snapshot;
 mod stack;
 mod steps;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use hearing::Named;
+use known::Known;
 pub use stack::SETTINGS;
 
 use crate::scenario::{INVARIANTS, Place, Problem, RULES, Scenario, Spanned, Step, Time, Who};
@@ -57,22 +56,6 @@ struct Linter<'a> {
 struct Used {
     place: Place,
     file: String,
-}
-
-/// What is true after the steps so far.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    connected: BTreeSet<String>,
-    ever_connected: BTreeSet<String>,
-    /// Their connections were ended, and they have not said goodbye since.
-    lost: BTreeSet<String>,
-    /// Rooms by device.
-    joined: BTreeMap<String, BTreeSet<String>>,
-    messages: BTreeMap<String, Named>,
-    captured: BTreeSet<String>,
-    stopped: BTreeSet<String>,
-    /// Something was broken on purpose, and may be so still.
-    has_faults: bool,
 }
 
 impl Linter<'_> {
@@ -127,7 +110,7 @@ impl Linter<'_> {
             self.report(problem.with_help("write `stack: { heartbeat: 200ms }`"));
         } else if time.value.resolve(stack.times()).is_zero() {
             let text = format!("`{}` is no time at all", time.value);
-            let help = "write how long it is, or leave it out for what is true now";
+            let help = "write how long it is, such as `500ms`";
             self.report(self.problem(time, text).with_help(help));
         }
     }

@@ -2,17 +2,10 @@
 
 use super::Linter;
 use crate::{
+    contract::TOPICS,
     plural::counted,
     scenario::{Backends, Expect, Spanned, Step},
 };
-
-/// The contract's topics.
-pub(super) const TOPICS: [&str; 4] = [
-    "chat.messages.v1",
-    "chat.messages.persisted.v1",
-    "chat.memberships.v1",
-    "chat.messages.dlq.v1",
-];
 
 impl Linter<'_> {
     /// Whether what is expected is something of what is looked at, and whether anything is.

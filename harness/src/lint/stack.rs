@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::Linter;
-use crate::scenario::{Backends, Place, Spanned, Stack, Time, closest};
+use crate::{
+    history::shown,
+    scenario::{Backends, Place, Spanned, Stack, Time, TimeNames, closest},
+};
 
 /// Most gateways and workers that a scenario may ask for.
 const PROCESSES_MAX: usize = 8;
@@ -100,30 +103,50 @@ impl Linter<'_> {
                 self.refuse(time, "a gateway pings every 50 ms to 5 min, and waits as long");
             }
         }
-        let of = |time: &Option<Spanned<Time>>| time.clone().map(|it| (it.value.fixed(), it));
-        if let Some((length, time)) = of(&stack.heartbeat)
-            && length.is_zero()
+        if let Some(time) = stack.heartbeat.as_ref().filter(|time| time.value.fixed().is_zero()) {
+            self.refuse(time, "a heartbeat needs some time to the next one");
+        }
+        if let Some(time) = stack.lease.as_ref().filter(|time| time.value.fixed() < LEASE_MIN) {
+            self.refuse(time, "a lease is 200 ms or longer");
+        }
+        if let Some(time) = &stack.presence_ttl
+            && (time.value.fixed() < TTL_MIN || time.value.fixed().subsec_nanos() != 0)
         {
-            self.refuse(&time, "a heartbeat needs some time to the next one");
+            self.refuse(time, "`presence_ttl` is in whole seconds, one or more");
+            return;
         }
-        if let Some((length, time)) = of(&stack.presence_ttl) {
-            if length < TTL_MIN || length.subsec_nanos() != 0 {
-                self.refuse(&time, "`presence_ttl` is in whole seconds, one or more");
-            } else if stack.times().ping >= length {
-                let ping = stack.times().ping.as_millis();
-                let text = format!(
-                    "a gateway starts only if its ping interval and timeout, {ping} ms here, are below `presence_ttl`"
-                );
-                let help = "write `ping: { interval: 200ms, timeout: 200ms }`, or a longer one";
-                self.report(self.problem(&time, text).with_help(help));
-            }
+        self.stack_times_together(stack);
+    }
+
+    /// The gateway's own rules about times that it is given or has by itself.
+    fn stack_times_together(&mut self, stack: &Stack) {
+        let TimeNames { ttl, ping, lease, .. } = stack.times();
+        let place = |times: [Option<&Spanned<Time>>; 3]| {
+            times.into_iter().flatten().next().map(Place::from)
+        };
+        let interval = stack.ping.as_ref().map(|ping| &ping.interval);
+        let (presence, lasts) = (stack.presence_ttl.as_ref(), stack.lease.as_ref());
+        if let Some(place) = place([presence, interval, None])
+            && ping >= ttl
+        {
+            let text = format!(
+                "no gateway starts so: ping interval and timeout, {} here, must stay below `presence_ttl`, {} here",
+                shown(ping),
+                shown(ttl)
+            );
+            let help = "write both: `presence_ttl: 2s, ping: { interval: 200ms, timeout: 200ms }`";
+            self.report(self.problem(place, text).with_help(help));
         }
-        if let Some((length, time)) = of(&stack.lease) {
-            if length < LEASE_MIN {
-                self.refuse(&time, "a lease is 200 ms or longer");
-            } else if length > stack.times().ttl {
-                self.refuse(&time, "a lease is not longer than `presence_ttl`, 60 s without it");
-            }
+        if let Some(place) = place([lasts, presence, None])
+            && lease > ttl
+        {
+            let text = format!(
+                "no gateway starts so: `lease`, {} here, must not be longer than `presence_ttl`, {} here",
+                shown(lease),
+                shown(ttl)
+            );
+            let help = "write both: `presence_ttl: 2s, lease: 1s`";
+            self.report(self.problem(place, text).with_help(help));
         }
     }
 

@@ -2,25 +2,19 @@
 
 use std::path::Path;
 
-use super::{Linter, Used, seen::TOPICS};
+use super::{Linter, Used, known::Known};
+use crate::contract::{MESSAGE_ERRORS, ROOM_ERRORS, TOPICS};
 use crate::scenario::{
     AckWanted, Backends, Client, Connect, Join, Parallel, Place, Publish, Repeat, Request, Send,
-    Spanned, Step, Text, Token, Use, Wait,
+    Spanned, Step, Text, Token, Use, Wait, WaitFor,
 };
 
 /// Most messages that one step may send, and rounds that it may repeat.
 const COUNT_MAX: usize = 100_000;
 const ROUNDS_MAX: usize = 10_000;
 
-/// The errors of the contract: of `sendMessage`, and of `joinRoom` and `leaveRoom`.
-const MESSAGE_ERRORS: [&str; 4] = [
-    "Invalid message format",
-    "Not a member of this room",
-    "Message delivery failed",
-    "Rate limit exceeded",
-];
-const ROOM_ERRORS: [&str; 4] =
-    ["Invalid room", "Not a member of this room", "Temporarily unavailable", "Rate limit exceeded"];
+/// Most messages that a device may send in a second.
+const RATE_MAX: u32 = 100_000;
 
 /// The types that a client may give a message.
 const KINDS: [&str; 2] = ["TEXT", "IMAGE"];
@@ -51,11 +45,16 @@ impl Linter<'_> {
             Step::Request(request) => self.request(request),
             Step::Raw(raw) => {
                 self.writes_frames(&raw.device);
+                self.known.unsure.insert(raw.device.value.clone());
                 self.names(&raw.frame);
             }
-            Step::Wait(Wait { device, within, .. }) => {
-                self.devices_named(&device.value, device.into());
+            Step::Wait(Wait { device, until, within }) => {
                 self.time(within);
+                for device in self.devices_named(&device.value, device.into()) {
+                    if until.value == WaitFor::Disconnected {
+                        self.loses_its_connection(&device);
+                    }
+                }
             }
             Step::Expect(expect) => self.expect(step, expect),
             Step::Deliver(deliver) => self.deliver(step, deliver),
@@ -158,7 +157,7 @@ impl Linter<'_> {
     pub(super) fn gone(&mut self, device: &str) {
         self.known.connected.remove(device);
         self.known.lost.remove(device);
-        self.known.joined.remove(device);
+        self.known.joined.retain(|(known, _)| known != device);
     }
 
     fn must_be_connected(&mut self, device: &str, place: Place) {
@@ -190,7 +189,10 @@ impl Linter<'_> {
             (None, Some(_)) => {}
         }
         if let Some(after) = after {
-            if is_entering {
+            if payload.is_some() {
+                let text = "`payload` is all that is sent: write `after` in it";
+                self.report(self.problem(after, text));
+            } else if is_entering {
                 self.message(after);
             } else {
                 self.report(self.problem(after, "only `join` resumes after a message"));
@@ -201,24 +203,31 @@ impl Linter<'_> {
         });
         for (device, place) in self.devices(who, step) {
             self.must_be_connected(&device, place);
+            // Which room it is, or whether it was let in, shows only when it runs.
+            if payload.is_some() || ack.as_ref().is_some_and(|it| it.value == AckWanted::Any) {
+                self.known.unsure.insert(device.clone());
+            }
             let Some(room) = room else { continue };
             let event = if is_entering { "joinRoom" } else { "leaveRoom" };
             self.member(event, &device, &room.value, ack.as_ref(), place);
             if !succeeds {
                 continue;
             }
-            let rooms = self.known.joined.entry(device).or_default();
             if is_entering {
-                rooms.insert(room.value.clone());
+                self.enters(device, &room.value);
             } else {
-                rooms.remove(&room.value);
+                self.known.joined.remove(&(device, room.value.clone()));
             }
         }
     }
 
     fn send(&mut self, step: &Spanned<Step>, send: &Send) {
-        let Send { from, room, text, kind, payload, again, count, within, .. } = send;
-        self.one_connected(from);
+        let Send { from, room, text, kind, payload, again, count, rate, within, .. } = send;
+        // Over a connection that was ended, whatever becomes of it, is what a retry begins with.
+        let may_fail = send.ack.as_ref().is_some_and(|it| it.value == AckWanted::Any);
+        if !(may_fail && self.known.lost.contains(&from.value)) {
+            self.one_connected(from);
+        }
         self.ack("sendMessage", send.ack.as_ref());
         if let Some(Spanned { value: Text::Literal(literal), .. }) = text {
             self.names_in(literal, step.into());
@@ -259,6 +268,12 @@ impl Linter<'_> {
         if let (Some(room), Some(_)) = (room, text) {
             self.member("sendMessage", &from.value, &room.value, send.ack.as_ref(), from.into());
         }
+        if let Some(rate) = rate
+            && !(1..=RATE_MAX).contains(&rate.value)
+        {
+            let text = format!("`rate` is 1 to {RATE_MAX} in a second, not {}", rate.value);
+            self.report(self.problem(rate, text));
+        }
         self.sends(send);
     }
 
@@ -269,8 +284,10 @@ impl Linter<'_> {
         ack: Option<&Spanned<AckWanted>>,
     ) {
         let Some(kind) = kind.filter(|kind| !KINDS.contains(&kind.value.as_str())) else { return };
-        let is_refused =
-            matches!(ack.map(|ack| &ack.value), Some(AckWanted::Error(_) | AckWanted::Any));
+        let is_refused = matches!(
+            ack.map(|it| &it.value),
+            Some(AckWanted::Error(_) | AckWanted::Any | AckWanted::None)
+        );
         if !is_refused {
             let text = format!("a message of the type `{}` is refused", kind.value);
             let help = "write `TEXT` or `IMAGE`, or `ack: Invalid message format`";
@@ -321,33 +338,25 @@ impl Linter<'_> {
             self.report(self.problem(step, "`parallel` needs two blocks or more"));
         }
         let before = self.known.clone();
-        let mut after = before.clone();
+        let mut blocks: Vec<Known> = Vec::new();
         for block in &parallel.0 {
             // A block cannot count on what another one does meanwhile.
             self.known = before.clone();
             for step in block {
                 self.step(step);
             }
-            after.connected.append(&mut self.known.connected);
-            after.lost.append(&mut self.known.lost);
-            after.ever_connected.append(&mut self.known.ever_connected);
-            after.has_faults |= self.known.has_faults;
             let is_twice = |name: &&String| {
-                !before.messages.contains_key(*name) && after.messages.contains_key(*name)
+                !before.messages.contains_key(*name)
+                    && blocks.iter().any(|other| other.messages.contains_key(*name))
             };
             let twice: Vec<String> = self.known.messages.keys().filter(is_twice).cloned().collect();
             for name in twice {
                 let text = format!("two blocks name a message `{name}`: which one is meant later?");
                 self.report(self.problem(step, text).with_help("give them two names"));
             }
-            after.messages.append(&mut self.known.messages);
-            after.captured.append(&mut self.known.captured);
-            after.stopped.append(&mut self.known.stopped);
-            for (device, rooms) in &mut self.known.joined {
-                after.joined.entry(device.clone()).or_default().append(rooms);
-            }
+            blocks.push(self.known.clone());
         }
-        self.known = after;
+        self.known = before.after(&blocks);
     }
 
     fn repeat(&mut self, repeat: &Repeat) {

@@ -34,8 +34,9 @@ pub(super) async fn write(
     round: usize,
     bundles: &Path,
 ) -> Option<PathBuf> {
-    let name: String =
-        run.file.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    // `a-b.yaml` and `a/b.yaml` are two.
+    let name = run.file.replace('/', "--");
+    let name: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     let name = name.trim_matches('-').trim_end_matches("-yaml");
     let directory = bundles.join(format!("{name}-{round}"));
     let redis = match &site.redis_url {
@@ -45,7 +46,12 @@ pub(super) async fn write(
         None => Value::Null,
     };
     let versions = versions(run, site).await;
-    write_files(run, site, marks, [&redis, &versions], &directory).ok().map(|()| directory)
+    let (run, site, marks) = (run.clone(), site.clone(), marks.clone());
+    // On a thread of its own: histories are long, and the clocks of other scenarios go on.
+    let writing = tokio::task::spawn_blocking(move || {
+        write_files(&run, &site, &marks, [&redis, &versions], &directory).ok().map(|()| directory)
+    });
+    writing.await.ok().flatten()
 }
 
 fn write_files(

@@ -65,7 +65,7 @@ pub struct Scenario {
     /// People and their devices.
     #[schemars(transform = schema::names)]
     pub actors: BTreeMap<String, Spanned<Actor>>,
-    /// Who is a member of which room at the start. A room that is not named here has everybody.
+    /// Who is a member of which room at the start. Without it every room that is spoken of has everybody.
     #[serde(default)]
     #[schemars(transform = schema::names)]
     pub rooms: BTreeMap<String, Spanned<Vec<Spanned<String>>>>,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Spanned, Time, Who};
+use super::{Spanned, Time, Who, steps::even_null};
 
 /// Something that is true: now, `within` a time, or `for` a time.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -25,6 +25,7 @@ pub struct Expect {
     /// With `redis`: a field that the hash has; `${alice.phone.socket}` stands for a socket.
     pub field: Option<Spanned<String>>,
     /// With `field`: what its value has, as JSON.
+    #[serde(default, deserialize_with = "even_null")]
     pub value: Option<Spanned<Value>>,
     /// With `redis`: how long the key still lives: at most this, and over half of it, since it was just refreshed.
     pub ttl: Option<Spanned<Time>>,

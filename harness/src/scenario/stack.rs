@@ -26,7 +26,7 @@ pub struct Stack {
     pub ping: Option<Ping>,
     /// After which a user without a heartbeat is offline; whole seconds.
     pub presence_ttl: Option<Spanned<Time>>,
-    /// After which a crashed gateway's sockets stop counting.
+    /// After which a crashed gateway's sockets stop counting; 15 s without, or `presence_ttl` if that is shorter.
     pub lease: Option<Spanned<Time>>,
     /// Further settings of the gateway, by their names in its environment.
     #[schemars(with = "BTreeMap<String, Scalar>", transform = schema::settings)]
@@ -73,15 +73,21 @@ impl Stack {
             let value = self.settings.get(name)?;
             value.value.parse().ok().map(Duration::from_millis)
         };
+        let seconds = |name: &str| {
+            let value = self.settings.get(name)?;
+            value.value.parse().ok().map(Duration::from_secs)
+        };
         let ping = self.ping.as_ref();
         let interval = ping.map_or(PING_INTERVAL, |ping| ping.interval.value.fixed());
         let timeout = ping.map_or(PING_TIMEOUT, |ping| ping.timeout.value.fixed());
+        let ttl = seconds("PRESENCE_TTL_S").unwrap_or_else(|| or(&self.presence_ttl, PRESENCE_TTL));
         TimeNames {
-            ttl: or(&self.presence_ttl, PRESENCE_TTL),
+            ttl,
             heartbeat: or(&self.heartbeat, Duration::ZERO),
             ping: setting("PING_INTERVAL_MS").unwrap_or(interval)
                 + setting("PING_TIMEOUT_MS").unwrap_or(timeout),
-            lease: or(&self.lease, LEASE),
+            // No lease is longer than the TTL, which may be all that a scenario speaks of.
+            lease: setting("PRESENCE_LEASE_MS").unwrap_or_else(|| or(&self.lease, LEASE.min(ttl))),
         }
     }
 }

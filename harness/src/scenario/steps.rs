@@ -132,7 +132,9 @@ impl Step {
 }
 
 /// A value of which `null` is one too: `payload: null` is a payload.
-fn even_null<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Spanned<Value>>, D::Error> {
+pub(super) fn even_null<'de, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Option<Spanned<Value>>, D::Error> {
     Spanned::deserialize(d).map(Some)
 }
 
@@ -272,6 +274,7 @@ pub struct Request {
     /// The status that is wanted.
     pub status: Option<Spanned<u16>>,
     /// What the body must contain.
+    #[serde(default, deserialize_with = "even_null")]
     pub reply: Option<Spanned<Value>>,
     /// With `POST /rooms`: the name of the room from here on.
     #[serde(rename = "as")]

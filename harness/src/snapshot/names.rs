@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    history::{History, IdNames, Story},
+    history::{History, IdNames, Story, letter_case},
     scenario::{Scenario, Spanned, Step, Text},
 };
 
@@ -71,15 +71,7 @@ impl Names {
     /// A text as JSON, or what it stands for.
     fn text(&mut self, text: &str) -> String {
         if let Some(name) = self.of(text) {
-            let is_id = Uuid::try_parse(text).is_ok();
-            let case = if !is_id || *text == text.to_lowercase() {
-                ""
-            } else if *text == text.to_uppercase() {
-                "|upper"
-            } else {
-                "|mixed"
-            };
-            return format!("{name}{case}");
+            return format!("{name}{}", letter_case(text));
         }
         if text.len() == Uuid::nil().to_string().len() && Uuid::try_parse(text).is_ok() {
             let next = self.unnamed.len() + 1;

@@ -287,8 +287,8 @@ mod tests {
             timeline.presence.iter().map(|it| (it.from, it.to, it.sockets.join("+"))).collect();
         let expected = [
             (2_000, 3_000, String::new()),
-            (3_000, 5_000, "alice.phone.socket".to_owned()),
-            (5_000, 5_000, "alice.phone.socket+alice.phone.socket2+x".to_owned()),
+            (3_000, 5_000, "alice.phone.socket1".to_owned()),
+            (5_000, 5_000, "alice.phone.socket+alice.phone.socket1+x".to_owned()),
         ];
         assert_eq!(seen, expected);
     }

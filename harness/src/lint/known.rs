@@ -1,0 +1,73 @@
+//! What is true after the steps so far, as far as the file says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::hearing::Named;
+
+/// Devices and processes by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    pub(super) connected: BTreeSet<String>,
+    pub(super) ever_connected: BTreeSet<String>,
+    /// Their connections were ended, and they have not said goodbye since.
+    pub(super) lost: BTreeSet<String>,
+    /// What they have done cannot be read here, so that they may be in any room or in none, connected or not.
+    pub(super) unsure: BTreeSet<String>,
+    /// Device and room.
+    pub(super) joined: BTreeSet<(String, String)>,
+    /// Messages that have a name.
+    pub(super) messages: BTreeMap<String, Named>,
+    pub(super) captured: BTreeSet<String>,
+    pub(super) stopped: BTreeSet<String>,
+    /// Something was broken on purpose, and may be so still.
+    pub(super) has_faults: bool,
+}
+
+impl Known {
+    /// After blocks that ran side by side, each of which began with this.
+    pub(super) fn after(&self, blocks: &[Self]) -> Self {
+        let mut messages = self.messages.clone();
+        for (name, message) in blocks.iter().flat_map(|block| &block.messages) {
+            if self.messages.get(name) != Some(message) {
+                messages.insert(name.clone(), message.clone());
+            }
+        }
+        Self {
+            connected: merged(self, blocks, |known| &known.connected),
+            ever_connected: merged(self, blocks, |known| &known.ever_connected),
+            lost: merged(self, blocks, |known| &known.lost),
+            unsure: merged(self, blocks, |known| &known.unsure),
+            joined: merged(self, blocks, |known| &known.joined),
+            messages,
+            captured: merged(self, blocks, |known| &known.captured),
+            stopped: merged(self, blocks, |known| &known.stopped),
+            has_faults: self.has_faults || blocks.iter().any(|block| block.has_faults),
+        }
+    }
+}
+
+/// What no block has taken away, and what any of them has added.
+fn merged<T: Clone + Ord>(
+    before: &Known,
+    blocks: &[Known],
+    set: impl Fn(&Known) -> &BTreeSet<T>,
+) -> BTreeSet<T> {
+    let stays = |it: &&T| blocks.iter().all(|block| set(block).contains(*it));
+    let kept = set(before).iter().filter(stays);
+    let added = blocks.iter().flat_map(|block| set(block).difference(set(before)));
+    kept.chain(added).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_side_by_side_add_and_take_away() {
+        let set = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+        let known = |connected: &[&str]| Known { connected: set(connected), ..Known::default() };
+        let before = known(&["alice", "bob"]);
+        let after = before.after(&[known(&["bob"]), known(&["alice", "bob", "carol"])]);
+        assert_eq!(after.connected, set(&["bob", "carol"]));
+    }
+}
