@@ -1,5 +1,7 @@
-//! Words and limits of the contract that more than one part of the harness needs. Written down here anew and not taken
+//! Words, limits and formats of the contract that more than one part of the harness needs. Written down here anew and not taken
 //! from the gateway: a mistake there must not hide here.
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// The topics: messages, persisted messages, memberships, dead letters.
 pub const TOPICS: [&str; 4] = [
@@ -27,3 +29,36 @@ pub const REFUSALS: [&str; 3] =
 
 /// Longest content of a message, in UTF-16 code units.
 pub const CONTENT_UNITS_MAX: usize = 5_000;
+
+/// The milliseconds since 1970 of a time: RFC 3339 with a fraction and `Z`. `None`: it is none, or there is no such day.
+pub fn milliseconds_of(text: &str) -> Option<i64> {
+    let (_, fraction) = text.strip_suffix('Z')?.split_once('.')?;
+    let has_fraction = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok().filter(|_| has_fraction)?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+/// Whether this is the `createdAt` of a message: with milliseconds, neither more nor fewer digits.
+pub fn is_message_time(text: &str) -> bool {
+    text.len() == "2026-01-31T12:00:00.000Z".len() && milliseconds_of(text).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_fraction_and_a_day_that_exists() {
+        assert_eq!(milliseconds_of("1970-01-01T00:00:01.002Z"), Some(1_002));
+        for text in [
+            "2026-13-45T25:61:61.000Z",
+            "2026-02-30T00:00:00.000Z",
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T12:00:00.000+01:00",
+            "soon",
+            "",
+        ] {
+            assert_eq!(milliseconds_of(text), None, "{text}");
+        }
+    }
+}

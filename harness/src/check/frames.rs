@@ -1,13 +1,16 @@
 //! Every frame as the contract says: which packets, which fields, which formats.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use uuid::{Uuid, Variant};
 
 use super::Finding;
-use crate::contract::CONTENT_UNITS_MAX;
-use crate::history::{History, Story, What, id_and_json};
+use crate::contract::{CONTENT_UNITS_MAX, is_message_time};
+use crate::history::{ConnectionId, History, Story, What, id_and_json};
 
 const FIELDS: [&str; 7] =
     ["clientMsgId", "content", "createdAt", "messageId", "roomId", "senderId", "type"];
@@ -32,9 +35,17 @@ pub(super) fn frames(
         report(*at, format!("{}: {reason}", story.device(*connection)));
     }
     let mut opened = BTreeSet::new();
+    let mut welcomed = BTreeMap::new();
     for entry in history.entries() {
         let What::Received { connection, packet } = &entry.what else { continue };
         let Some(known) = story.connections.get(connection) else { continue };
+        if packet.starts_with("40") {
+            let count = welcomed.entry(*connection).or_insert(0_usize);
+            *count += 1;
+            if *count > asked(history, *connection).max(1) {
+                report(entry.at, format!("{}: the namespace is connected twice", known.device));
+            }
+        }
         let result = match packet.strip_prefix('0') {
             Some(_) if !opened.insert(*connection) => Err("a session is opened twice".to_owned()),
             Some(json) => open(json, known.is_polling, ping),
@@ -55,6 +66,12 @@ pub(super) fn frames(
             report(story.end, format!("the history tells a message that {reason}"));
         }
     }
+}
+
+/// How often a device has asked for the namespace.
+fn asked(history: &History, connection: ConnectionId) -> usize {
+    let asks = |what: &What| matches!(what, What::Sent { connection: by, packet } if *by == connection && packet.starts_with("40"));
+    history.entries().iter().filter(|entry| asks(&entry.what)).count()
 }
 
 /// Whether this opens a session of Engine.IO; what is wrong otherwise.
@@ -142,21 +159,11 @@ pub(super) fn message(message: &Value) -> Result<(), String> {
     if !(1..=CONTENT_UNITS_MAX).contains(&units) || content.contains('\0') {
         return Err(format!("has a `content` of {units} UTF-16 code units or with a NUL"));
     }
-    if !is_time(text("createdAt")?) {
+    if !is_message_time(text("createdAt")?) {
         return Err(format!(
             "has the `createdAt` {}, not RFC 3339 with milliseconds and `Z`",
             fields["createdAt"]
         ));
     }
     Ok(())
-}
-
-/// `2026-01-02T03:04:05.678Z`.
-pub(super) fn is_time(text: &str) -> bool {
-    const PATTERN: &str = "dddd-dd-ddTdd:dd:dd.dddZ";
-    text.len() == PATTERN.len()
-        && text.chars().zip(PATTERN.chars()).all(|(c, wanted)| match wanted {
-            'd' => c.is_ascii_digit(),
-            literal => c == literal,
-        })
 }

@@ -1,6 +1,7 @@
 //! Judges a history: pure functions, one for each invariant. A correct history never fails, one with a fault always does.
 
 mod acks;
+mod clock;
 mod connections;
 mod delivery;
 mod faults;
@@ -55,6 +56,7 @@ pub fn check(
     frames::frames(history, &story, are_ours.then_some(times.ping), &mut findings);
     words::as_sent(history, &story, &mut findings);
     replies::replies(history, &mut findings);
+    clock::clock(history, &story, &mut findings);
     connections::stays_connected(history, times, &mut findings);
     presence::presence(history, &story, times, &mut findings);
     kept::rows(history, &story, &mut findings);

@@ -6,6 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Finding, frames};
+use crate::contract::milliseconds_of;
 use crate::history::{History, What};
 
 /// The errors of HTTP, as statuses and their names.
@@ -185,6 +186,6 @@ fn id(reply: &Value, field: &str) -> Result<(), String> {
 }
 
 fn time(reply: &Value, field: &str) -> Result<(), String> {
-    let is_time = reply[field].as_str().is_some_and(frames::is_time);
+    let is_time = reply[field].as_str().is_some_and(|it| milliseconds_of(it).is_some());
     is_time.then_some(()).ok_or_else(|| format!("the `{field}` {}", reply[field]))
 }

@@ -58,10 +58,10 @@ pub(super) struct Run {
     #[arg(long)]
     filter: Option<String>,
     /// Scenarios at once.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 6, value_parser = at_least_one)]
     jobs: usize,
     /// Runs each scenario so often; one that both passes and fails is flaky.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
     repeat: usize,
     /// What made-up values follow from; printed, so that a run can be repeated.
     #[arg(long)]
@@ -144,7 +144,13 @@ impl Run {
             note("no scenario matches");
             return Ok(NOTHING_MATCHED);
         }
-        let known = self.known.as_deref().map(read_known).transpose()?;
+        let known = match self.known.as_deref().map(read_known).transpose() {
+            Ok(known) => known,
+            Err(error) => {
+                note(&format!("error: {error:#}"));
+                return Ok(WRONG_FILE);
+            }
+        };
         if let Err(error) = fs::create_dir_all(&self.output) {
             note(&format!("error: making `{}`: {error}", self.output.display()));
             return Ok(LACKING);
@@ -211,7 +217,7 @@ impl Run {
         say("")?;
         tell_failures(&runs)?;
         self.write_reports(&runs)?;
-        let unbegun = (fixtures.len() * self.repeat.max(1)).saturating_sub(runs.len());
+        let unbegun = (fixtures.len() * self.repeat).saturating_sub(runs.len());
         say(&format!("broken off: {}", report::summary(&runs, unbegun)))?;
         Ok(())
     }
@@ -309,7 +315,7 @@ impl Run {
             jobs: self.jobs,
             seed: self.seed.unwrap_or(now.as_secs() % 1_000_000),
             flags: self.flags(),
-            repeat: self.repeat.max(1),
+            repeat: self.repeat,
             is_fail_fast: self.fail_fast,
         })
     }
@@ -349,6 +355,11 @@ impl Run {
         })
         .await;
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "write 1 or more".to_owned())
 }
 
 fn read_known(file: &Path) -> anyhow::Result<Known> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
@@ -9,6 +10,9 @@ use crate::scenario::Token;
 
 /// How long a good token is good.
 const LIFE: Duration = Duration::from_hours(12);
+
+/// How long ago an expired token was still good: more than the 5 s that a gateway lets clocks differ, and hardly more.
+const EXPIRED_FOR: Duration = Duration::from_secs(10);
 
 /// Signs tokens with the gateways' secret.
 #[derive(Clone)]
@@ -35,7 +39,7 @@ impl Signer {
     /// What a device shows; `None`: nothing at all.
     pub fn token(&self, kind: Token, user: &str) -> Option<Value> {
         let good = json!({"sub": user, "exp": expiry(LIFE)});
-        let long_ago = expiry(Duration::ZERO).saturating_sub(60);
+        let long_ago = expiry(Duration::ZERO).saturating_sub(EXPIRED_FOR.as_secs());
         Some(match kind {
             Token::Good => json!(self.good(user)),
             Token::Expired => {
@@ -46,6 +50,12 @@ impl Signer {
                 json!(sign(Algorithm::HS256, "the secret of somebody else entirely", &good))
             }
             Token::WrongAlgorithm => json!(sign(Algorithm::HS512, &self.secret, &good)),
+            Token::LongerAlgorithm => json!(sign(Algorithm::HS384, &self.secret, &good)),
+            Token::Unsigned => json!(unsigned(&good)),
+            Token::NoUser => {
+                let claims = json!({"sub": format!("user-{user}"), "exp": expiry(LIFE)});
+                json!(sign(Algorithm::HS256, &self.secret, &claims))
+            }
             Token::WithoutExpiry => {
                 json!(sign(Algorithm::HS256, &self.secret, &json!({"sub": user})))
             }
@@ -62,6 +72,12 @@ pub fn expiry(later: Duration) -> u64 {
     // A clock before 1970 makes tokens that are expired, and every gateway will say so.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (now + later).as_secs()
+}
+
+/// A token with `alg: none`, as libraries once took it.
+fn unsigned(claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    format!("{}.{}.", part(&json!({"alg": "none", "typ": "JWT"})), part(claims))
 }
 
 fn sign(algorithm: Algorithm, secret: &str, claims: &Value) -> String {

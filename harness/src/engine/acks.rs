@@ -87,8 +87,12 @@ impl Running<'_> {
             }
         }
         if sent.len() < payloads.len() && *wanted != AckWanted::Any {
-            let expected = format!("{name} sends {} times `{event}`", payloads.len());
-            return Err(about(wrong(expected, format!("{} were sent", sent.len())), name));
+            let expected = format!("`{event}` of {name} is acknowledged within {}", shown(limit));
+            let seen = match payloads.len() {
+                1 => "it has not even reached the gateway by then".to_owned(),
+                all => format!("{} of {all} had reached the gateway by then", sent.len()),
+            };
+            return Err(about(wrong(expected, seen), name));
         }
         Ok(longest)
     }

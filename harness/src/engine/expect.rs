@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    looks::{Look, by_gateway, contains},
+    looks::{Look, by_gateway, contains, least_ttl},
     observe,
     steps::{Running, StepResult, wrong},
     talk::about,
@@ -117,7 +118,7 @@ impl Running<'_> {
             }));
             words.extend(expect.ttl.as_ref().map(|ttl| {
                 let most = self.world.length(ttl);
-                format!("has a TTL of at most {} and over {}", shown(most), shown(most / 2))
+                format!("has a TTL of at most {} and over {}", shown(most), shown(least_ttl(most)))
             }));
         }
         for (what, name) in [
@@ -180,6 +181,10 @@ impl Running<'_> {
 
     pub(super) async fn request(&self, request: &Request) -> StepResult {
         let fill = |text: &str| self.world.fill(text).map_err(|why| wrong("a request", why));
+        let body = request.body.as_ref().map(|body| body.value.to_string());
+        self.world
+            .wait_for_ids(&format!("{}{}", request.call.value, body.unwrap_or_default()))
+            .await;
         let call = fill(&request.call.value)?;
         let (verb, path) = call.split_once(' ').unwrap_or(("GET", &call));
         let body = match &request.body {
@@ -230,11 +235,18 @@ impl Running<'_> {
                 return Err(about(wrong(expected, reply.to_string()), by));
             }
         }
+        self.keep(request, &call, &reply)?;
+        Ok(None)
+    }
+
+    /// Keeps the parts of a reply that the request names.
+    fn keep(&self, request: &Request, call: &str, reply: &Value) -> Result<(), Failure> {
+        let by = &request.by.value;
         let room = Spanned::nowhere("id".to_owned());
         let room = request.name.iter().map(|name| (&name.value, &room));
         for (name, pointer) in request.capture.iter().chain(room) {
             let value =
-                pointer.value.split('.').fold(&reply, |value, part| match part.parse::<usize>() {
+                pointer.value.split('.').fold(reply, |value, part| match part.parse::<usize>() {
                     Ok(index) if value.is_array() => &value[index],
                     _ => &value[part],
                 });
@@ -242,9 +254,9 @@ impl Running<'_> {
                 let expected = format!("the reply to `{call}` has a text at `{}`", pointer.value);
                 return Err(about(wrong(expected, reply.to_string()), by));
             };
-            let is_room = verb == "POST" && path == "/rooms" && pointer.value == "id";
+            let is_room = call == "POST /rooms" && pointer.value == "id";
             self.world.capture(name, value, is_room);
         }
-        Ok(None)
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     expect::LATE_LIMIT,
@@ -17,6 +17,10 @@ use crate::{
     scenario::{Deliver, Never},
     verdict::{Failure, Margin},
 };
+
+/// How long a message may take until it is stored, and how often we look.
+const STORED_LIMIT: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
 
 /// How long a delivery may take where the step does not say: it is never there at once.
 const DELIVER_LIMIT: Duration = Duration::from_secs(5);
@@ -59,6 +63,8 @@ impl Running<'_> {
         if deliver.messages.is_some() {
             self.in_order(&named, &devices)?;
         }
+        // The last look is a breath after the end of the time.
+        let used = used.min(limit);
         Ok(deliver.within.as_ref().map(|_| Margin { used, limit }))
     }
 
@@ -117,7 +123,11 @@ impl Running<'_> {
                     }
                     _ if times == 1 => format!("{device} heard {count} of {}", named.len()),
                     _ => {
-                        format!("{device} heard {count} of {} {}", named.len(), how_often(times))
+                        format!(
+                            "{device} heard {count} of {} {} each",
+                            named.len(),
+                            how_often(times)
+                        )
                     }
                 });
             }
@@ -145,18 +155,40 @@ impl Running<'_> {
             };
             named.iter().find_map(by)
         };
+        let recorder = &self.world.recorder;
         let deadline = Instant::now() + limit;
-        if let Some(device) = self.world.recorder.until(deadline, anybody).await {
+        if let Some(device) = recorder.until(deadline, anybody).await {
             let expected = format!("{device} never hears `{message}`");
             return Err(about(about(wrong(expected, "it did"), &device), message));
         }
-        if !self.is_settled(&named) && !self.is_stored(&named).await {
+        // Before it is stored nobody can hear it: that it stays away afterwards is what is to be seen.
+        let was_told = self.is_told(&named, Duration::ZERO).await;
+        if !was_told && !self.is_told(&named, STORED_LIMIT).await {
             self.is_vacuous(format!(
                 "nobody heard `{message}`, it was not refused, and it is not stored yet: that {} did not hear it says nothing",
                 devices.join(", ")
             ));
+        } else if !was_told
+            && let Some(device) = recorder.until(Instant::now() + limit, anybody).await
+        {
+            let expected = format!("{device} never hears `{message}`");
+            return Err(about(about(wrong(expected, "it did"), &device), message));
         }
         Ok(None)
+    }
+
+    /// Whether by now, or in this time at the most, what becomes of them is settled or stored.
+    async fn is_told(&self, named: &[Named], limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            if self.is_settled(named) || self.is_stored(named).await {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            sleep(POLL).await;
+        }
     }
 
     /// Whether somebody has heard one of them, or it was refused, or it has to wait for what is broken.

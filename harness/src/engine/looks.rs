@@ -1,5 +1,7 @@
 //! One look at presence, through the API and literally in Redis.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{observe, records, steps::Running};
@@ -30,6 +32,11 @@ pub(super) fn by_gateway(value: &Value) -> Value {
     }
 }
 
+/// Below this a TTL was not just refreshed to this length: a tenth of it may be over, or two seconds, but never half.
+pub(super) fn least_ttl(at_most: Duration) -> Duration {
+    (at_most / 2).max(at_most.saturating_sub((at_most / 10).max(Duration::from_secs(2))))
+}
+
 impl Running<'_> {
     pub(super) async fn look_at_presence(
         &self,
@@ -54,8 +61,7 @@ impl Running<'_> {
             && expect.fields.is_none_or(|count| count == seen.fields.len())
             && self.has_field(&seen.fields, expect)?
             && at_most.is_none_or(|at_most| {
-                // Just refreshed, so less than half of it is over.
-                seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl * 2 > at_most)
+                seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl > least_ttl(at_most))
             });
         if let Some(user) = key.strip_prefix("presence:user:") {
             let sockets = self.world.recorder.look(|story| {

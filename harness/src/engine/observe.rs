@@ -11,10 +11,10 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::{
     reading::{Reading, read},
-    records::{Record, record},
+    records::{Record, as_sent, record},
     world::World,
 };
-use crate::deploy::Topics;
+use crate::{deploy::Topics, history::Sent};
 
 /// How long one look may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
@@ -197,11 +197,27 @@ pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>
     let topics = world.site.kafka.clone().ok_or("no Kafka was given")?;
     let rooms: Vec<String> = world.rooms().into_iter().map(|(_, id)| id).collect();
     let topic = topic.to_owned();
-    let read = tokio::task::spawn_blocking(move || read_topic(&topics, &topic, &rooms)).await;
+    let drafts = world.recorder.look(|story| {
+        let sent = story.sent.iter().filter(|sent| sent.event == "sendMessage");
+        let draft = |sent: &Sent| {
+            let mut draft = sent.payload.clone();
+            let sender = story.connections.get(&sent.connection)?;
+            draft.as_object_mut()?.insert("senderId".to_owned(), sender.user.clone().into());
+            Some(draft)
+        };
+        sent.filter_map(draft).collect::<Vec<Value>>()
+    });
+    let read =
+        tokio::task::spawn_blocking(move || read_topic(&topics, &topic, &rooms, &drafts)).await;
     read.unwrap_or_else(|error| Err(error.to_string()))
 }
 
-fn read_topic(topics: &Topics, topic: &str, rooms: &[String]) -> Result<Vec<String>, String> {
+fn read_topic(
+    topics: &Topics,
+    topic: &str,
+    rooms: &[String],
+    drafts: &[Value],
+) -> Result<Vec<String>, String> {
     let failed = |error: rdkafka::error::KafkaError| format!("Kafka says: {error}");
     let name = topic;
     let topic = format!("{}{topic}", topics.prefix);
@@ -240,6 +256,7 @@ fn read_topic(topics: &Topics, topic: &str, rooms: &[String]) -> Result<Vec<Stri
                 serde_json::from_slice(found.payload().unwrap_or_default()).unwrap_or_default();
             let partition = found.partition();
             record(Record { topic: name, key: &key, value: &value, partition, partitions })?;
+            as_sent(name, &value, drafts)?;
             ids.push(value["clientMsgId"].as_str().unwrap_or_default().to_lowercase());
         }
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::contract::milliseconds_of;
+
 /// The fields of the values of the topics, in the order of the alphabet.
 const TOPICS: [(&str, &[&str]); 3] = [
     (
@@ -44,7 +46,7 @@ pub(super) fn record(record: Record<'_>) -> Result<(), String> {
             "clientMsgId" => Uuid::try_parse(text).is_ok(),
             "messageType" => ["TEXT", "IMAGE", "SYSTEM"].contains(&text),
             "change" => ["joined", "left"].contains(&text),
-            "producedAt" | "createdAt" | "at" => is_time(text),
+            "producedAt" | "createdAt" | "at" => milliseconds_of(text).is_some(),
             _ => value.is_string(),
         };
         if !is_right {
@@ -65,6 +67,34 @@ pub(super) fn record(record: Record<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a record says what a device has sent; `drafts`: every `sendMessage`, with the sender's id as `senderId`.
+pub(super) fn as_sent(topic: &str, value: &Value, drafts: &[Value]) -> Result<(), String> {
+    let is_same = |one: &Value, other: &Value| match (one.as_str(), other.as_str()) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        _ => false,
+    };
+    let mut theirs = drafts
+        .iter()
+        .filter(|draft| {
+            is_same(&draft["clientMsgId"], &value["clientMsgId"])
+                && is_same(&draft["roomId"], &value["roomId"])
+        })
+        .peekable();
+    // Another program may have written it.
+    if theirs.peek().is_none() {
+        return Ok(());
+    }
+    let kind = |draft: &Value| draft["type"].as_str().unwrap_or("TEXT") == value["messageType"];
+    let is_right = theirs.any(|draft| {
+        draft["content"] == value["content"]
+            && is_same(&draft["senderId"], &value["senderId"])
+            && kind(draft)
+    });
+    is_right
+        .then_some(())
+        .ok_or_else(|| format!("a record of `{topic}` says what nobody has sent: {value}"))
+}
+
 /// What is wrong with the fields of a presence hash. `sockets`: those of its user, as their devices know them.
 pub(super) fn entries(hash: &[(String, String)], sockets: &BTreeSet<String>) -> Result<(), String> {
     for (socket, value) in hash {
@@ -76,7 +106,7 @@ pub(super) fn entries(hash: &[(String, String)], sockets: &BTreeSet<String>) -> 
         if value["serverId"].as_str().is_none_or(str::is_empty) {
             return Err(format!("the `serverId` {}", value["serverId"]));
         }
-        if !value["connectedAt"].as_str().is_some_and(is_time) {
+        if value["connectedAt"].as_str().is_none_or(|it| milliseconds_of(it).is_none()) {
             return Err(format!("the `connectedAt` {}", value["connectedAt"]));
         }
     }
@@ -92,19 +122,6 @@ fn fields(value: &Value, names: &[&str]) -> Result<(), String> {
     } else {
         Err(format!("{value}, not the fields {}", names.join(", ")))
     }
-}
-
-/// `2026-01-02T03:04:05.678Z`; any number of digits after the point.
-fn is_time(text: &str) -> bool {
-    let Some((seconds, rest)) = text.split_once('.') else { return false };
-    let is_like =
-        |c: char, wanted: char| if wanted == 'd' { c.is_ascii_digit() } else { c == wanted };
-    let pattern = "dddd-dd-ddTdd:dd:dd";
-    seconds.len() == pattern.len()
-        && seconds.chars().zip(pattern.chars()).all(|(c, wanted)| is_like(c, wanted))
-        && rest
-            .strip_suffix('Z')
-            .is_some_and(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()))
 }
 
 /// The hash of the Java client's partitioner.

@@ -208,10 +208,11 @@ fn is_all_heard(story: &Story) -> bool {
         .iter()
         .map(|delivery| (delivery.connection, delivery.id("messageId")))
         .collect();
-    let mut sent_last: BTreeMap<String, Duration> = BTreeMap::new();
-    for sent in &story.sent {
+    // As it is judged: from the first try on that was not refused.
+    let mut sent_first: BTreeMap<String, Duration> = BTreeMap::new();
+    for sent in story.sent.iter().filter(|sent| !sent.is_refused()) {
         if let Some(id) = sent.id("clientMsgId") {
-            sent_last.insert(id, sent.at);
+            sent_first.entry(id).or_insert(sent.at);
         }
     }
     let stored = |room: &str| -> Vec<(String, Duration)> {
@@ -219,7 +220,7 @@ fn is_all_heard(story: &Story) -> bool {
         let id =
             |message: &Value, name: &str| message[name].as_str().unwrap_or_default().to_lowercase();
         let known = messages.filter_map(|message| {
-            Some((id(message, "messageId"), *sent_last.get(&id(message, "clientMsgId"))?))
+            Some((id(message, "messageId"), *sent_first.get(&id(message, "clientMsgId"))?))
         });
         known.collect()
     };

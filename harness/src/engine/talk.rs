@@ -60,12 +60,7 @@ impl Running<'_> {
         let mut device = shared.lock().await;
         let before = recorder.look(|story| story.connection_of(name).map(|(id, _)| id));
         let token = self.world.site.signer.token(connect.token, &device.user);
-        let text = || token.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (auth, header) = match connect.via {
-            TokenPlace::Auth => (token.as_ref().map(|token| json!({"token": token})), None),
-            TokenPlace::Header => (None, Some(format!("Bearer {}", text()))),
-            TokenPlace::BareHeader => (None, Some(text())),
-        };
+        let (auth, header) = shown_at(connect.via, token.as_ref());
         let expected = if is_let_in {
             format!("{name} connects")
         } else {
@@ -366,4 +361,19 @@ fn named(user: &str, payload: &Value) -> Named {
 pub(super) fn about(mut failure: Failure, name: &str) -> Failure {
     failure.about.push(name.to_owned());
     failure
+}
+
+/// The payload of CONNECT and the header of a device that shows this token there.
+fn shown_at(place: TokenPlace, token: Option<&Value>) -> (Option<Value>, Option<String>) {
+    let text = || token.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let bearer = || Some(format!("Bearer {}", text()));
+    let auth = token.map(|token| json!({"token": token}));
+    match place {
+        TokenPlace::Auth => (auth, None),
+        TokenPlace::Header => (None, bearer()),
+        TokenPlace::BareHeader => (None, Some(text())),
+        TokenPlace::OddHeader => (None, Some(format!("bEARER {}", text()))),
+        TokenPlace::HeaderBesideEmpty => (Some(json!({"token": ""})), bearer()),
+        TokenPlace::AuthBesideBadHeader => (auth, Some("Bearer no.token.at.all".to_owned())),
+    }
 }

@@ -1,9 +1,18 @@
 //! What names stand for: `${alice}`, `${general}`, `${hi.id}`, `{{ any chat text }}`.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::world::World;
-use crate::scenario::{Generator, Text};
+use crate::{
+    history::Story,
+    scenario::{Generator, Text},
+};
+
+/// How long it may take until somebody hears a message whose id is needed.
+const ID_LIMIT: Duration = Duration::from_secs(5);
 
 impl World {
     /// A text with every `${name}` replaced. An error names what stands for nothing.
@@ -18,6 +27,21 @@ impl World {
         }
         filled.push_str(rest);
         Ok(filled)
+    }
+
+    /// Waits until somebody has heard each message whose `${hi.id}` a text needs: no ack tells that id.
+    pub(super) async fn wait_for_ids(&self, text: &str) {
+        let deadline = Instant::now() + ID_LIMIT;
+        for part in text.split("${").skip(1) {
+            let name = part.split(['}', '|']).next().unwrap_or_default().trim();
+            let Some(message) = name.strip_suffix(".id") else { continue };
+            let Some(sent) = self.messages(message).ok().and_then(|all| all.into_iter().next())
+            else {
+                continue;
+            };
+            let heard = |story: &Story| story.message_id(&sent.room, &sent.client_msg_id).map(drop);
+            self.recorder.until(deadline, heard).await;
+        }
     }
 
     /// A payload with its names and generators replaced. `room`: for payloads that are to be accepted.
@@ -59,7 +83,12 @@ impl World {
             Some((name, change)) => (name.trim(), change.trim()),
             None => (written.trim(), ""),
         };
-        let value = self.id_of(name).ok_or_else(|| format!("`${{{name}}}` stands for nothing"))?;
+        let value = self.id_of(name).ok_or_else(|| match name.strip_suffix(".id") {
+            Some(message) => {
+                format!("`${{{name}}}` is known once a device has heard `{message}`, and none has")
+            }
+            None => format!("`${{{name}}}` stands for nothing"),
+        })?;
         match change {
             "" => Ok(value),
             "upper" => Ok(value.to_uppercase()),

@@ -144,7 +144,11 @@ impl World {
             request = request.json(body);
         }
         let answer = request.send().await.map_err(|error| {
-            if error.is_connect() { "no connection".to_owned() } else { error.to_string() }
+            if error.is_connect() {
+                format!("nothing listens at {address}")
+            } else {
+                error.to_string()
+            }
         })?;
         let status = answer.status().as_u16();
         let header = |name: &str| {
@@ -250,12 +254,7 @@ impl World {
 
     /// The `messageId` under which somebody has heard it.
     pub(super) fn message_id(&self, sent: &Named) -> Option<String> {
-        self.recorder.look(|story| {
-            let heard = story.deliveries.iter().find(|heard| {
-                heard.id("clientMsgId") == sent.client_msg_id && heard.id("roomId") == sent.room
-            });
-            heard.map(|heard| heard.id("messageId"))
-        })
+        self.recorder.look(|story| story.message_id(&sent.room, &sent.client_msg_id))
     }
 
     /// The devices that are meant, each once.

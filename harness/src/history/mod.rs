@@ -95,11 +95,23 @@ pub enum What {
 /// A run, and what its ids are called in the scenario.
 #[derive(Clone, Debug, Default)]
 pub struct History {
+    /// When the run began, in milliseconds since 1970.
+    began: Option<i64>,
     entries: Vec<Entry>,
     names: BTreeMap<String, String>,
 }
 
 impl History {
+    /// An empty one of a run that began then, in milliseconds since 1970.
+    pub fn beginning_at(began: i64) -> Self {
+        Self { began: Some(began), ..Self::default() }
+    }
+
+    /// When the run began, in milliseconds since 1970, if that is known.
+    pub fn began(&self) -> Option<i64> {
+        self.began
+    }
+
     /// Appends; time never goes back.
     pub fn push(&mut self, at: Duration, what: What) {
         let at = self.entries.last().map_or(at, |last| at.max(last.at));

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::{
@@ -32,7 +32,10 @@ struct Inner {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { began: Instant::now(), inner: Mutex::default(), changed: watch::Sender::new(0) }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let history = History::beginning_at(i64::try_from(now.as_millis()).unwrap_or_default());
+        let inner = Mutex::new(Inner { history, ..Inner::default() });
+        Self { began: Instant::now(), inner, changed: watch::Sender::new(0) }
     }
 }
 

@@ -113,6 +113,12 @@ impl Story {
         indices.map(|index| &self.deliveries[*index])
     }
 
+    /// The `messageId` under which somebody has heard this message of this room; both ids are in lower case.
+    pub fn message_id(&self, room: &str, client_msg_id: &str) -> Option<String> {
+        let mut heard = self.deliveries_of(client_msg_id);
+        heard.find(|heard| heard.id("roomId") == room).map(|heard| heard.id("messageId"))
+    }
+
     /// The newest connection of a device.
     pub fn connection_of(&self, device: &str) -> Option<(ConnectionId, &Connection)> {
         let newest = self.connections.iter().rfind(|(_, known)| known.device == device);

@@ -16,7 +16,9 @@ impl Linter<'_> {
         } else if let Step::Stop(Stop { what, how }) = step {
             // What only froze still runs.
             if self.process(what) && *how != EndHow::Freeze {
-                self.known.stopped.insert(what.value.clone());
+                if !self.known.stopped.insert(what.value.clone()) {
+                    self.report(self.problem(what, format!("`{}` is stopped already", what.value)));
+                }
                 self.end_of_gateway(&what.value);
             }
         } else if let Step::Restart(Stop { what, how }) = step {

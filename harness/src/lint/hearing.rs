@@ -50,6 +50,9 @@ impl Linter<'_> {
             named.there.extend(there.map(|(device, _)| device.clone()));
         }
         let is_new = send.again.is_none();
+        if is_new {
+            self.name("a message", &name.value, name.into());
+        }
         if self.known.messages.insert(name.value.clone(), named).is_some() && is_new {
             let text = format!("another message is named `{}` already", name.value);
             self.report(self.problem(name, text));

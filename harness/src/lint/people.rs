@@ -22,6 +22,11 @@ impl Linter<'_> {
         }
         for (room, members) in &scenario.rooms {
             self.name("a room", room, members.into());
+            if scenario.actors.contains_key(room) {
+                let text =
+                    format!("`{room}` is an actor already: `${{{room}}}` would mean two things");
+                self.report(self.problem(members, text).with_help("give the room another name"));
+            }
             for member in &members.value {
                 if !scenario.actors.contains_key(&member.value) {
                     let text = format!("there is no actor `{}`", member.value);
@@ -45,7 +50,7 @@ impl Linter<'_> {
         }
     }
 
-    fn name(&mut self, what: &str, name: &str, place: Place) {
+    pub(super) fn name(&mut self, what: &str, name: &str, place: Place) {
         let is_word = !name.is_empty()
             && name
                 .chars()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Linter, Used, known::Known};
-use crate::contract::{MESSAGE_ERRORS, ROOM_ERRORS, TOPICS};
+use crate::contract::{CONTENT_UNITS_MAX, MESSAGE_ERRORS, ROOM_ERRORS, TOPICS};
 use crate::scenario::{
     AckWanted, Backends, Client, Connect, Join, Parallel, Place, Publish, Repeat, Request, Send,
     Spanned, Step, Text, Token, Use, Wait, WaitFor,
@@ -134,6 +134,10 @@ impl Linter<'_> {
     }
 
     fn connect(&mut self, step: &Spanned<Step>, connect: &Connect) {
+        if connect.accepted == Some(true) && connect.token != Token::Good {
+            let problem = self.problem(step, "no gateway lets in who shows such a token");
+            self.report(problem.with_help("leave `accepted` out, or `token`"));
+        }
         let is_let_in = connect.accepted.unwrap_or(connect.token == Token::Good);
         let devices = self.devices(&connect.who, step);
         if let Some(name) = &connect.name {
@@ -147,9 +151,12 @@ impl Linter<'_> {
             self.known.ever_connected.insert(device.clone());
             self.known.lost.remove(&device);
             self.must_run(&device, place);
-            if is_let_in && !self.known.connected.insert(device.clone()) {
+            if self.known.connected.contains(&device) {
                 let text = format!("`{device}` is connected already");
                 self.report(self.problem(place, text).with_help("disconnect it first"));
+            }
+            if is_let_in {
+                self.known.connected.insert(device);
             }
         }
     }
@@ -231,6 +238,7 @@ impl Linter<'_> {
         self.ack("sendMessage", send.ack.as_ref());
         if let Some(Spanned { value: Text::Literal(literal), .. }) = text {
             self.names_in(literal, step.into());
+            self.length_of_text(literal, step.into(), send.ack.as_ref());
         }
         if let Some(payload) = payload {
             self.names_of(payload);
@@ -277,6 +285,18 @@ impl Linter<'_> {
         self.sends(send);
     }
 
+    /// Whether a message may be as long; a problem if not, unless it is to be refused for it.
+    fn length_of_text(&mut self, text: &str, place: Place, ack: Option<&Spanned<AckWanted>>) {
+        let units = text.encode_utf16().count();
+        let is_taken = ack.is_none_or(|ack| ack.value == AckWanted::Accepted);
+        if is_taken && !(1..=CONTENT_UNITS_MAX).contains(&units) {
+            let text = format!(
+                "a text of {units} UTF-16 units is refused: it has 1 to {CONTENT_UNITS_MAX}"
+            );
+            self.report(self.problem(place, text).with_help("write `ack: Invalid message format`"));
+        }
+    }
+
     /// Whether there is such a type; a problem if not, unless the message is to be refused for it.
     fn kind_of_message(
         &mut self,
@@ -308,6 +328,11 @@ impl Linter<'_> {
         if !is_call {
             let problem = self.problem(call, format!("`{}` is no request", call.value));
             self.report(problem.with_help("write for example `call: POST /rooms`"));
+        }
+        if let Some(status) = request.status.as_ref().filter(|it| !(100..=599).contains(&it.value))
+        {
+            let text = format!("no answer has the status {}: they are 100 to 599", status.value);
+            self.report(self.problem(status, text));
         }
         self.names(call);
         for value in request.body.iter().chain(&request.reply) {

@@ -27,7 +27,7 @@ pub struct Expect {
     /// With `field`: what its value has, as JSON.
     #[serde(default, deserialize_with = "even_null")]
     pub value: Option<Spanned<Value>>,
-    /// With `redis`: how long the key still lives: at most this, and over half of it, since it was just refreshed.
+    /// With `redis`: how long the key still lives: at most this and hardly less, since it was just refreshed.
     pub ttl: Option<Spanned<Time>>,
     /// A room whose history is read over HTTP.
     pub history: Option<Spanned<String>>,

@@ -182,6 +182,12 @@ pub enum Token {
     WrongKey,
     /// Signed with another algorithm.
     WrongAlgorithm,
+    /// Signed with the right key, and with another algorithm that takes it.
+    LongerAlgorithm,
+    /// Not signed at all: `alg` is `none`.
+    Unsigned,
+    /// Its user is no UUID.
+    NoUser,
     /// It never expires.
     WithoutExpiry,
     /// A text that is no token.
@@ -205,6 +211,12 @@ pub enum TokenPlace {
     Header,
     /// `Authorization` without `Bearer`.
     BareHeader,
+    /// `Authorization: bEARER ...`: letter case does not matter.
+    OddHeader,
+    /// In the header, beside an `auth.token` that is empty and counts as absent.
+    HeaderBesideEmpty,
+    /// `auth.token`, beside a header with a bad token, which nobody reads then.
+    AuthBesideBadHeader,
 }
 
 /// `join` and `leave`: the Socket.IO events.

@@ -57,7 +57,13 @@ fn words_of(text: &str) -> Option<String> {
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let Some(words) = words_of(&text) else { return Ok(Self::Literal(text)) };
+        let Some(words) = words_of(&text) else {
+            let is_open = text.trim_start().starts_with("{{ any ") && !text.contains("}}");
+            if is_open {
+                return Err(D::Error::custom("`{{` is never closed: write `}}` at its end"));
+            }
+            return Ok(Self::Literal(text));
+        };
         if let Some(generator) = Generator::named(&text) {
             return Ok(Self::Any(generator));
         }

@@ -45,6 +45,8 @@ const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("min", 60.0), ("s", 1.0), ("h",
 pub enum TimeError {
     #[error("`{0}` is no time: write for example `250ms`, `1.5s`, `2min` or `${{ttl}} + 500ms`")]
     NotATime(String),
+    #[error("a time begins with a number or a name, not with a sign")]
+    Sign,
     #[error("`{0}` has no unit: write `{0}ms` or `{0}s`")]
     NoUnit(String),
     #[error(
@@ -106,6 +108,9 @@ impl FromStr for Time {
         let mut terms = Vec::new();
         let mut rest = written.trim();
         let mut is_subtracted = false;
+        if rest.starts_with(['+', '-']) {
+            return Err(TimeError::Sign);
+        }
         loop {
             let end = rest.find(['+', '-']).unwrap_or(rest.len());
             terms.push(term(rest[..end].trim(), is_subtracted)?);
@@ -214,7 +219,7 @@ mod tests {
         check("5 apples", "is no time");
         check("${tll}", "`${tll}` is no time that the stack names");
         check("1s +", "is no time");
-        check("-1s", "is no time");
+        check("-1s", "not with a sign");
         check("99999999999999999999s", "longer than an hour");
         check("x * 1s", "is no time");
     }

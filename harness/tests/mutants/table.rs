@@ -163,6 +163,22 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("lists-devices-with-a-number-for-a-time", &["presence"], "replies"),
     caught("lists-devices-under-other-names", &["presence"], "presence"),
     caught("does-not-refresh-on-heartbeats", &["presence"], "presence-heartbeat"),
+    caught("has-the-time-of-nine-hours-ago", &["messages"], "frames"),
+    caught("has-a-time-that-there-is-not", &["messages"], "frames"),
+    caught("says-truncated-of-every-join", &["rooms"], "one-ack"),
+    caught("acks-again-three-seconds-later", &["messages"], "one-ack"),
+    caught("ignores-leaves-without-an-ack", &["rooms"], "leave-stops-delivery"),
+    caught("ignores-heartbeats-without-an-ack", &["presence"], "presence-heartbeat"),
+    caught("doubles-each-delivery-three-seconds-later", &["messages"], "no-duplicate"),
+    caught("accepts-rooms-in-capitals-and-forgets", &["rooms"], "nothing-lost"),
+    caught("joins-rooms-in-capitals-and-forgets", &["rooms"], "nothing-lost"),
+    caught("connects-the-namespace-twice", &["messages"], "frames"),
+    caught("lists-at-most-two-members", &["rooms"], "http-rooms"),
+    caught("lists-only-the-first-room", &["rooms"], "http-rooms"),
+    caught("has-rooms-of-another-time-in-the-list", &["rooms"], "replies"),
+    caught("says-why-a-token-is-bad", &["messages"], "http-unauthorised"),
+    caught("has-pages-of-ten-after-a-cursor", &["history"], "http-history"),
+    caught("has-pages-of-ninety-nine", &["history"], "http-history"),
 ];
 
 /// On Kafka, Redis and Postgres.

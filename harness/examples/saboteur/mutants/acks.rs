@@ -218,4 +218,34 @@ pub(super) const MUTANTS: &[Mutant] = &[
             vec![Out::Down(format!("42{}", json!(["exception", {"message": "Unknown event"}])))]
         })],
     },
+    Mutant {
+        name: "says-truncated-of-every-join",
+        faults: &[Ack(|_, _, mut ack| {
+            if ack.event.name == "joinRoom" && ack.body["success"] == true {
+                ack.body["truncated"] = true.into();
+            }
+            vec![ack.on()]
+        })],
+    },
+    Mutant {
+        name: "acks-again-three-seconds-later",
+        faults: &[Ack(|_, _, ack| {
+            let Out::Down(packet) = ack.on() else { return vec![] };
+            vec![ack.on(), Out::DownLater(Duration::from_secs(3), packet)]
+        })],
+    },
+    Mutant {
+        name: "ignores-leaves-without-an-ack",
+        faults: &[Event(|_, _, event| {
+            let is_silent = event.name == "leaveRoom" && event.ack_id.is_none();
+            if is_silent { vec![] } else { vec![event.up()] }
+        })],
+    },
+    Mutant {
+        name: "ignores-heartbeats-without-an-ack",
+        faults: &[Event(|_, _, event| {
+            let is_silent = event.name == "heartbeat" && event.ack_id.is_none();
+            if is_silent { vec![] } else { vec![event.up()] }
+        })],
+    },
 ];

@@ -123,6 +123,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }
         })],
     },
+    Mutant {
+        name: "connects-the-namespace-twice",
+        faults: &[Down(|_, _, packet| {
+            let times = if packet.starts_with("40") { 2 } else { 1 };
+            vec![Out::Down(packet); times]
+        })],
+    },
 ];
 
 fn good() -> String {

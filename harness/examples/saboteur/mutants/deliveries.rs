@@ -204,6 +204,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }),
         ],
     },
+    Mutant {
+        name: "doubles-each-delivery-three-seconds-later",
+        faults: &[Delivery(|_, _, message| {
+            vec![message.down(), Out::DownLater(Duration::from_secs(3), message.packet())]
+        })],
+    },
 ];
 
 /// Holds a message back until the next one has gone.

@@ -172,4 +172,34 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }),
         ],
     },
+    Mutant {
+        name: "has-the-time-of-nine-hours-ago",
+        faults: &[
+            Delivery(|_, _, message| {
+                let time = long_ago(message.text("createdAt"));
+                message.down_with("createdAt", time)
+            }),
+            Reply(|_, asked, reply| {
+                if asked.is("GET", "/rooms/*/messages") && reply.status == 200 {
+                    let mut messages = reply.list();
+                    for message in &mut messages {
+                        let time = long_ago(message["createdAt"].as_str().unwrap_or_default());
+                        message["createdAt"] = time.into();
+                    }
+                    reply.set(&json!(messages));
+                }
+            }),
+        ],
+    },
+    Mutant {
+        name: "has-a-time-that-there-is-not",
+        faults: &[Delivery(|_, _, message| {
+            message.down_with("createdAt", "2026-13-45T25:61:61.000Z")
+        })],
+    },
 ];
+
+/// The same time on another day.
+fn long_ago(time: &str) -> String {
+    format!("2001-01-01{}", time.get(10..).unwrap_or_default())
+}

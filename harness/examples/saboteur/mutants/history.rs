@@ -172,6 +172,31 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }
         })],
     },
+    Mutant {
+        name: "has-pages-of-ten-after-a-cursor",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.value("after").is_some()
+                && asked.value("limit").is_none()
+                && reply.status == 200
+            {
+                let mut messages = reply.list();
+                messages.truncate(10);
+                reply.set(&serde_json::json!(messages));
+            }
+        })],
+    },
+    Mutant {
+        name: "has-pages-of-ninety-nine",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.value("limit") == Some("100") && asked.value("after").is_none() {
+                let mut messages = reply.list();
+                if messages.len() == 100 {
+                    messages.remove(0);
+                    reply.set(&serde_json::json!(messages));
+                }
+            }
+        })],
+    },
 ];
 
 /// Changes a page of a history.

@@ -213,6 +213,48 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }
         })],
     },
+    Mutant {
+        name: "lists-at-most-two-members",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/rooms/*/members") && reply.status == 200 {
+                let mut members = reply.list();
+                members.truncate(2);
+                reply.set(&json!(members));
+            }
+        })],
+    },
+    Mutant {
+        name: "lists-only-the-first-room",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/rooms") && reply.status == 200 {
+                let mut rooms = reply.list();
+                rooms.truncate(1);
+                reply.set(&json!(rooms));
+            }
+        })],
+    },
+    Mutant {
+        name: "has-rooms-of-another-time-in-the-list",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/rooms") && reply.status == 200 {
+                let mut rooms = reply.list();
+                for room in &mut rooms {
+                    room["createdAt"] = json!("1970-01-01T00:00:00.000Z");
+                }
+                reply.set(&json!(rooms));
+            }
+        })],
+    },
+    Mutant {
+        name: "says-why-a-token-is-bad",
+        faults: &[ReplyFault(|_, asked, reply| {
+            let mut body = reply.json();
+            if reply.status == 401 && !asked.is("GET", "/rooms") && body.is_object() {
+                body["message"] = json!("jwt malformed");
+                reply.set(&body);
+            }
+        })],
+    },
 ];
 
 /// The harness itself joins members to rooms before the first step, and would give up there.

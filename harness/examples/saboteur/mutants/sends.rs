@@ -203,6 +203,27 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }),
         ],
     },
+    Mutant {
+        name: "accepts-rooms-in-capitals-and-forgets",
+        faults: &[Event(|_, _, event| {
+            let room = event.text("roomId");
+            let is_loud = room != room.to_lowercase() && room.len() == 36;
+            if event.name == "sendMessage" && is_loud && event.payload["content"].is_string() {
+                return event.answer(&event.accepted());
+            }
+            vec![event.up()]
+        })],
+    },
+    Mutant {
+        name: "joins-rooms-in-capitals-and-forgets",
+        faults: &[Event(|_, _, event| {
+            let room = event.text("roomId");
+            if event.name == "joinRoom" && room != room.to_lowercase() && room.len() == 36 {
+                return event.answer(&serde_json::json!({"success": true}));
+            }
+            vec![event.up()]
+        })],
+    },
 ];
 
 /// A message that was sent before goes on under another id.
