@@ -1,6 +1,6 @@
 //! What came of a run, in types: the engine fills them, the reports show them.
 
-use std::{borrow::Cow, fmt, path::PathBuf, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
@@ -122,6 +122,8 @@ pub struct Run {
     pub history: History,
     /// Text of the file.
     pub source: String,
+    /// The files of steps that it uses, each with its text, its parameters filled in.
+    pub shared: BTreeMap<PathBuf, String>,
     /// The folder with everything that is known of a failure.
     pub bundle: Option<PathBuf>,
     /// What Redis held of presence at the end, if the scenario keeps that for review and there is a Redis.
@@ -151,6 +153,7 @@ impl Run {
             findings: Vec::new(),
             history: History::default(),
             source: source.to_owned(),
+            shared: BTreeMap::new(),
             bundle: None,
             redis: None,
         }

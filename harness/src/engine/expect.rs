@@ -118,7 +118,11 @@ impl Running<'_> {
             }));
             words.extend(expect.ttl.as_ref().map(|ttl| {
                 let most = self.world.length(ttl);
-                format!("has a TTL of at most {} and over {}", shown(most), shown(least_ttl(most)))
+                format!(
+                    "has a TTL of at most {} and over {}",
+                    shown(most),
+                    shown(least_ttl(&key.value, most))
+                )
             }));
         }
         for (what, name) in [

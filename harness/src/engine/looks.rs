@@ -32,8 +32,12 @@ pub(super) fn by_gateway(value: &Value) -> Value {
     }
 }
 
-/// Below this a TTL was not just refreshed to this length: a tenth of it may be over, or two seconds, but never half.
-pub(super) fn least_ttl(at_most: Duration) -> Duration {
+/// Below this the TTL of a key was not refreshed to this length: half of it, since a lease is renewed after a third. A user's
+/// was just refreshed by somebody: a tenth of it may be over, or two seconds.
+pub(super) fn least_ttl(key: &str, at_most: Duration) -> Duration {
+    if !key.starts_with("presence:user:") {
+        return at_most / 2;
+    }
     (at_most / 2).max(at_most.saturating_sub((at_most / 10).max(Duration::from_secs(2))))
 }
 
@@ -61,7 +65,7 @@ impl Running<'_> {
             && expect.fields.is_none_or(|count| count == seen.fields.len())
             && self.has_field(&seen.fields, expect)?
             && at_most.is_none_or(|at_most| {
-                seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl > least_ttl(at_most))
+                seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl > least_ttl(&key, at_most))
             });
         if let Some(user) = key.strip_prefix("presence:user:") {
             let sockets = self.world.recorder.look(|story| {

@@ -20,7 +20,7 @@ mod talk;
 mod values;
 mod world;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::json;
 use tokio::time::timeout;
@@ -29,7 +29,7 @@ use crate::{
     check::{Finding, check},
     deploy::Site,
     history::{History, IdNames, Story},
-    scenario::Scenario,
+    scenario::{Scenario, Spanned, Step},
     verdict::{Failure, Run, Verdict},
 };
 
@@ -69,6 +69,7 @@ pub async fn run(
     on_step: &dyn Fn(&str),
 ) -> Run {
     let mut run = Run { seed, ..Run::new(file, source, &scenario.scenario.value) };
+    shared(&scenario.steps, &mut run.shared);
     let world = match World::new(scenario, site, seed) {
         Ok(world) => world,
         Err(error) => {
@@ -136,6 +137,18 @@ async fn judged(
         (history, findings, failures)
     });
     judging.await
+}
+
+/// The files of steps that these use, and those that they use.
+fn shared(steps: &[Spanned<Step>], files: &mut BTreeMap<PathBuf, String>) {
+    for step in steps {
+        if let Step::Use(used) = &step.value {
+            files.insert(PathBuf::from(&used.path), used.source.clone());
+        }
+        for block in step.value.blocks() {
+            shared(block, files);
+        }
+    }
 }
 
 fn keeps_redis(scenario: &Scenario) -> bool {

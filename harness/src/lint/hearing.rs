@@ -49,7 +49,8 @@ impl Linter<'_> {
             let there = self.known.joined.iter().filter(|(_, joined)| joined == room);
             named.there.extend(there.map(|(device, _)| device.clone()));
         }
-        let is_new = send.again.is_none();
+        // Each round of a repetition names its own message.
+        let is_new = send.again.is_none() && !self.is_again;
         if is_new {
             self.name("a message", &name.value, name.into());
         }

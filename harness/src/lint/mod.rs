@@ -10,6 +10,7 @@ mod members;
 mod names;
 mod people;
 mod seen;
+mod send;
 mod snapshot;
 mod stack;
 mod steps;
@@ -28,10 +29,12 @@ pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
         problems: Vec::new(),
         known: Known::default(),
         used: None,
+        is_again: false,
     };
     linter.head();
     linter.stack();
     linter.people();
+    linter.lonely_rooms();
     linter.snapshot();
     for step in &scenario.steps {
         linter.step(step);
@@ -51,6 +54,8 @@ struct Linter<'a> {
     known: Known,
     /// The `use` whose steps are read: what is wrong there shows here, since the file may be right elsewhere.
     used: Option<Used>,
+    /// The steps of a repetition are read for the second time.
+    is_again: bool,
 }
 
 struct Used {
@@ -70,9 +75,10 @@ impl Linter<'_> {
     }
 
     fn report(&mut self, problem: Problem) {
-        // Hundreds of devices alike make the same mistake at once, and steps of a shared file have one place.
+        // Hundreds of devices alike make the same mistake at once, as does a second round, and steps of a shared file have one
+        // place.
         let mut here = self.problems.iter().filter(|it| it.place == problem.place);
-        let is_known = self.used.is_some() && here.clone().any(|it| it.text == problem.text);
+        let is_known = here.clone().any(|it| it.text == problem.text);
         if !is_known && here.nth(PROBLEMS_OF_A_PLACE_MAX - 1).is_none() {
             self.problems.push(problem);
         }

@@ -1,7 +1,7 @@
 //! Actors, devices, rooms: who exists.
 
 use super::Linter;
-use crate::scenario::{Client, DEVICES_MAX, Device, Place, Spanned, Who};
+use crate::scenario::{Client, DEVICES_MAX, Device, Place, Spanned, Step, Who, closest};
 
 impl Linter<'_> {
     pub(super) fn people(&mut self) {
@@ -34,6 +34,29 @@ impl Linter<'_> {
                     let problem = self.problem(member, text).with_known(&member.value, known);
                     self.report(problem);
                 }
+            }
+        }
+    }
+
+    /// A room that one step alone speaks of, and whose name is nearly that of another one, is a slip of the pen.
+    pub(super) fn lonely_rooms(&mut self) {
+        if !self.scenario.rooms.is_empty() {
+            return;
+        }
+        let mut spoken = Vec::new();
+        rooms_of(&self.scenario.steps, &mut spoken);
+        let names: Vec<&str> = spoken.iter().map(|(name, _)| *name).collect();
+        let times = |name: &str| names.iter().filter(|it| **it == name).count();
+        let letters = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+        let known: Vec<&str> = names.iter().copied().filter(|name| times(name) > 1).collect();
+        for (name, place) in &spoken {
+            let meant = closest(name, &known).filter(|meant| {
+                times(name) == 1 && name.len() > 4 && letters(name) != letters(meant)
+            });
+            if let Some(meant) = meant {
+                let text = format!("no other step speaks of the room `{name}`");
+                let problem = self.problem(*place, text);
+                self.report(problem.with_help(format!("did you mean `{meant}`?")));
             }
         }
     }
@@ -130,4 +153,16 @@ impl Linter<'_> {
 /// `gw1`, `gw2`, ...
 pub(super) fn numbered(prefix: &str, count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("{prefix}{n}")).collect()
+}
+
+/// The rooms that steps speak of, each time that they do; those of shared files aside, which have other places.
+fn rooms_of<'s>(steps: &'s [Spanned<Step>], spoken: &mut Vec<(&'s str, Place)>) {
+    for step in steps {
+        spoken.extend(step.value.room().map(|room| (room.trim(), Place::from(step))));
+        if !matches!(step.value, Step::Use(_)) {
+            for block in step.value.blocks() {
+                rooms_of(block, spoken);
+            }
+        }
+    }
 }

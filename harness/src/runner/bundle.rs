@@ -68,6 +68,10 @@ fn write_files(
     fs::create_dir_all(directory)?;
     fs::write(directory.join("report.txt"), report::plain(&report::in_full(run)))?;
     fs::write(directory.join("scenario.yaml"), &run.source)?;
+    for (path, text) in &run.shared {
+        let name = path.file_name().map(|it| it.to_string_lossy().into_owned());
+        fs::write(directory.join(format!("shared-{}", name.unwrap_or_default())), text)?;
+    }
     let mut history = String::new();
     for entry in run.history.entries() {
         history.push_str(&serde_json::to_string(entry)?);

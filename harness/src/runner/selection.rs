@@ -5,7 +5,7 @@ use std::{fs, io, path::PathBuf};
 use crate::{
     files::files,
     lint::lint,
-    scenario::{Problem, Scenario, load_shared, parse},
+    scenario::{Problem, Scenario, load_shared, mistakes, parse},
 };
 
 /// Folder of steps that scenarios share: no scenarios themselves.
@@ -109,7 +109,7 @@ pub fn find(paths: &[PathBuf]) -> io::Result<Found> {
 
 /// One scenario, or everything that is wrong with it: its form, else what its names mean.
 fn read(file: &str, source: &str) -> Result<Scenario, Vec<Problem>> {
-    let mut scenario = parse(file, source).map_err(|problem| vec![problem])?;
+    let mut scenario = parse(file, source).map_err(|_| mistakes(file, source))?;
     load_shared(file, source, &mut scenario).map_err(|problem| vec![problem])?;
     let problems = lint(file, source, &scenario);
     if problems.is_empty() { Ok(scenario) } else { Err(problems) }

@@ -5,6 +5,7 @@
 
 mod ack;
 mod faults;
+mod mistakes;
 mod parse;
 mod people;
 mod problem;
@@ -28,6 +29,7 @@ use rules::{InvariantName, RuleName};
 
 pub use ack::AckWanted;
 pub use faults::{Crash, CrashHow, EndHow, Network, NetworkState, Stop};
+pub use mistakes::mistakes;
 pub use parse::parse;
 pub use people::{Actor, Client, DEVICES_MAX, Device, Transport, Who};
 pub use problem::{Place, Problem, closest};

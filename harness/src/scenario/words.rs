@@ -12,6 +12,11 @@ const SAID: &[(&str, &str, &str)] = &[
         "keys with values are wanted here",
         "write them as `{ key: value }`, or as `key: value` below",
     ),
+    (
+        "unexpected sequence end",
+        "the step before this says its verb and no more",
+        "write what it is about: `- connect: alice.phone`",
+    ),
     ("expected sequence start", "a list is wanted here", "begin each of its lines with `- `"),
     ("invalid u", "this is no whole number that fits here", ""),
     ("invalid bool", "this is neither `true` nor `false`", ""),

@@ -1,0 +1,103 @@
+//! `send`: whether what is sent can be answered as wanted.
+
+use super::Linter;
+use crate::{
+    contract::CONTENT_UNITS_MAX,
+    scenario::{AckWanted, Place, Send, Spanned, Step, Text},
+};
+
+/// Most messages that one step may send, and most that a device may send in a second.
+const COUNT_MAX: usize = 100_000;
+const RATE_MAX: u32 = 100_000;
+
+/// The types that a client may give a message.
+const KINDS: [&str; 2] = ["TEXT", "IMAGE"];
+
+impl Linter<'_> {
+    pub(super) fn send(&mut self, step: &Spanned<Step>, send: &Send) {
+        let Send { from, room, text, kind, payload, again, count, rate, within, .. } = send;
+        // Over a connection that was ended, whatever becomes of it, is what a retry begins with.
+        let may_fail = send.ack.as_ref().is_some_and(|it| it.value == AckWanted::Any);
+        if !(may_fail && self.known.lost.contains(&from.value)) {
+            self.one_connected(from);
+        }
+        self.ack("sendMessage", send.ack.as_ref());
+        if let Some(Spanned { value: Text::Literal(literal), .. }) = text {
+            self.names_in(literal, step.into());
+            self.length_of_text(literal, step.into(), send.ack.as_ref());
+        }
+        if let Some(payload) = payload {
+            self.names_of(payload);
+        }
+        self.times([within]);
+        let ways = [text.is_some(), payload.is_some(), again.is_some()];
+        match ways.iter().filter(|way| **way).count() {
+            0 => {
+                let help =
+                    "write `text: \"hi\"`, `text: \"{{ any chat text }}\"`, `payload:` or `again:`";
+                self.report(self.problem(step, "nothing is sent here").with_help(help));
+            }
+            1 => {}
+            _ => {
+                let text = "`text`, `payload` and `again` exclude each other: write one of them";
+                self.report(self.problem(step, text));
+            }
+        }
+        if text.is_some() && room.is_none() {
+            self.report(self.problem(step, "`room` is missing here"));
+        }
+        if let Some(room) = room {
+            self.room(&room.value, room.into());
+        }
+        if let Some(again) = again {
+            self.message(again);
+        }
+        self.kind_of_message(kind.as_ref(), send.ack.as_ref());
+        if let Some(count) = count
+            && !(1..=COUNT_MAX).contains(&count.value)
+        {
+            let text = format!("`count` is 1 to {COUNT_MAX}, not {}", count.value);
+            self.report(self.problem(count, text));
+        }
+        if let (Some(room), Some(_)) = (room, text) {
+            self.member("sendMessage", &from.value, &room.value, send.ack.as_ref(), from.into());
+        }
+        if let Some(rate) = rate
+            && !(1..=RATE_MAX).contains(&rate.value)
+        {
+            let text = format!("`rate` is 1 to {RATE_MAX} in a second, not {}", rate.value);
+            self.report(self.problem(rate, text));
+        }
+        self.sends(send);
+    }
+
+    /// Whether a message may be as long; a problem if not, unless it is to be refused for it.
+    fn length_of_text(&mut self, text: &str, place: Place, ack: Option<&Spanned<AckWanted>>) {
+        let units = text.encode_utf16().count();
+        let is_taken = ack.is_none_or(|ack| ack.value == AckWanted::Accepted);
+        if is_taken && !(1..=CONTENT_UNITS_MAX).contains(&units) {
+            let text = format!(
+                "a text of {units} UTF-16 units is refused: it has 1 to {CONTENT_UNITS_MAX}"
+            );
+            self.report(self.problem(place, text).with_help("write `ack: Invalid message format`"));
+        }
+    }
+
+    /// Whether there is such a type; a problem if not, unless the message is to be refused for it.
+    fn kind_of_message(
+        &mut self,
+        kind: Option<&Spanned<String>>,
+        ack: Option<&Spanned<AckWanted>>,
+    ) {
+        let Some(kind) = kind.filter(|kind| !KINDS.contains(&kind.value.as_str())) else { return };
+        let is_refused = matches!(
+            ack.map(|it| &it.value),
+            Some(AckWanted::Error(_) | AckWanted::Any | AckWanted::None)
+        );
+        if !is_refused {
+            let text = format!("a message of the type `{}` is refused", kind.value);
+            let help = "write `TEXT` or `IMAGE`, or `ack: Invalid message format`";
+            self.report(self.problem(kind, text).with_help(help));
+        }
+    }
+}
