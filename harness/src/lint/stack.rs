@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::Linter;
-use crate::{
-    history::shown,
-    scenario::{Backends, Place, Spanned, Stack, Time, TimeNames, closest},
-};
+use crate::scenario::{Backends, Place, Spanned, Stack, Time, TimeNames, closest};
 
 /// Most gateways and workers that a scenario may ask for.
 const PROCESSES_MAX: usize = 8;
@@ -130,9 +127,9 @@ impl Linter<'_> {
             && ping >= ttl
         {
             let text = format!(
-                "no gateway starts so: ping interval and timeout, {} here, must stay below `presence_ttl`, {} here",
-                shown(ping),
-                shown(ttl)
+                "no gateway starts so: ping interval and timeout, {} ms here, must stay below `presence_ttl`, {} ms here",
+                ping.as_millis(),
+                ttl.as_millis()
             );
             let help = "write both: `presence_ttl: 2s, ping: { interval: 200ms, timeout: 200ms }`";
             self.report(self.problem(place, text).with_help(help));
@@ -141,9 +138,9 @@ impl Linter<'_> {
             && lease > ttl
         {
             let text = format!(
-                "no gateway starts so: `lease`, {} here, must not be longer than `presence_ttl`, {} here",
-                shown(lease),
-                shown(ttl)
+                "no gateway starts so: `lease`, {} ms here, must not be longer than `presence_ttl`, {} ms here",
+                lease.as_millis(),
+                ttl.as_millis()
             );
             let help = "write both: `presence_ttl: 2s, lease: 1s`";
             self.report(self.problem(place, text).with_help(help));
