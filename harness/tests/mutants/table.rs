@@ -191,7 +191,7 @@ pub(crate) const REAL: &[Caught] = &[
     caught("writes-presence-in-another-shape", &["presence"], "presence-shape"),
     caught("writes-presence-with-an-extra-field", &["presence"], "presence-shape"),
     caught("leaves-entries-of-closed-sockets", &["presence"], "presence-disconnect"),
-    caught("removes-the-newer-socket-too", &["presence"], "presence-disconnect"),
+    caught("removes-the-newer-socket-too", &["presence"], "presence"),
     caught("keeps-the-lease-of-a-dead-gateway", &["faults"], "presence-crashed-gateway"),
     caught("has-no-lease", &["presence"], "presence-any-device"),
     caught("broadcasts-stored-messages-again", &["retries"], "no-duplicate"),
