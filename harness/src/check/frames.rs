@@ -10,7 +10,7 @@ use uuid::{Uuid, Variant};
 
 use super::Finding;
 use crate::contract::{CONTENT_UNITS_MAX, is_message_time};
-use crate::history::{ConnectionId, History, Story, What, id_and_json};
+use crate::history::{History, Story, What, id_and_json};
 
 const FIELDS: [&str; 7] =
     ["clientMsgId", "content", "createdAt", "messageId", "roomId", "senderId", "type"];
@@ -35,14 +35,20 @@ pub(super) fn frames(
         report(*at, format!("{}: {reason}", story.device(*connection)));
     }
     let mut opened = BTreeSet::new();
-    let mut welcomed = BTreeMap::new();
+    // How often each asked for the namespace, and was let in.
+    let (mut asked, mut welcomed) = (BTreeMap::new(), BTreeMap::new());
     for entry in history.entries() {
+        if let What::Sent { connection, packet } = &entry.what
+            && packet.starts_with("40")
+        {
+            *asked.entry(*connection).or_insert(0_usize) += 1;
+        }
         let What::Received { connection, packet } = &entry.what else { continue };
         let Some(known) = story.connections.get(connection) else { continue };
         if packet.starts_with("40") {
             let count = welcomed.entry(*connection).or_insert(0_usize);
             *count += 1;
-            if *count > asked(history, *connection).max(1) {
+            if *count > asked.get(connection).copied().unwrap_or_default().max(1) {
                 report(entry.at, format!("{}: the namespace is connected twice", known.device));
             }
         }
@@ -66,12 +72,6 @@ pub(super) fn frames(
             report(story.end, format!("the history tells a message that {reason}"));
         }
     }
-}
-
-/// How often a device has asked for the namespace.
-fn asked(history: &History, connection: ConnectionId) -> usize {
-    let asks = |what: &What| matches!(what, What::Sent { connection: by, packet } if *by == connection && packet.starts_with("40"));
-    history.entries().iter().filter(|entry| asks(&entry.what)).count()
 }
 
 /// Whether this opens a session of Engine.IO; what is wrong otherwise.
