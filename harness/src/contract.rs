@@ -11,6 +11,12 @@ pub const TOPICS: [&str; 4] = [
     "chat.messages.dlq.v1",
 ];
 
+/// Who joins and leaves a room.
+pub const MEMBERSHIPS: &str = TOPICS[2];
+
+/// Records that could not be read.
+pub const DEAD_LETTERS: &str = TOPICS[3];
+
 /// The errors of `joinRoom` and `leaveRoom`.
 pub const ROOM_ERRORS: [&str; 4] =
     ["Invalid room", "Not a member of this room", "Temporarily unavailable", "Rate limit exceeded"];

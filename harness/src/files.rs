@@ -1,11 +1,13 @@
 //! Files below folders, by the end of their names. Reads no file, and follows the order of their names.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
 
-/// The files that are named, and those below the folders that are named whose names end like this.
+/// The files that are named, and those below the folders that are named whose names end like this; each once, however often
+/// it is meant.
 pub fn files(paths: &[PathBuf], end: &str) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
@@ -13,6 +15,9 @@ pub fn files(paths: &[PathBuf], end: &str) -> io::Result<Vec<PathBuf>> {
             io::Error::new(error.kind(), format!("reading `{}`: {error}", path.display()))
         })?;
     }
+    let mut known = BTreeSet::new();
+    // What has no other name is known by its own.
+    found.retain(|path| known.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     Ok(found)
 }
 
@@ -34,4 +39,19 @@ fn collect(path: &Path, end: &str, found: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_is_found_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.yaml");
+        std::fs::write(&file, "x").unwrap();
+        let again = folder.path().join(".").join("a.yaml");
+        let found = files(&[file.clone(), folder.path().to_owned(), again], ".yaml").unwrap();
+        assert_eq!(found, [file]);
+    }
 }

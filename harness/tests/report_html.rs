@@ -215,7 +215,7 @@ async fn a_frame_is_read(browser: &Browser) {
     browser.write(".frame-search", &"\u{e003}".repeat("sendMessage".len())).await;
     shows(browser, "document.querySelector('.tools [role=status]').innerText", "5 frames").await;
     browser.write(".lanes svg", "\u{e014}").await;
-    shows(browser, "document.querySelector('.detail h4')?.innerText", "ack ACCEPTED #1").await;
+    shows(browser, "document.querySelector('.detail h4')?.innerText", "ack #1 ACCEPTED").await;
     assert!(browser.text(".detail .others").await.contains("+10.00 ms"));
 }
 

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ pub(crate) struct Gate {
     sessions: Mutex<HashMap<String, Arc<Socket>>>,
     numbers: AtomicU64,
     count: AtomicU64,
+    began: Instant,
     /// For mutants that remember something.
     pub(crate) memory: Mutex<BTreeMap<String, Value>>,
 }
@@ -61,6 +63,7 @@ impl Gate {
             sessions: Mutex::default(),
             numbers: AtomicU64::new(0),
             count: AtomicU64::new(0),
+            began: Instant::now(),
             memory: Mutex::default(),
         }
     }
@@ -68,6 +71,11 @@ impl Gate {
     /// 1, 2, 3, ...
     pub(crate) fn next(&self) -> u64 {
         self.count.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Since it began, in milliseconds.
+    pub(crate) fn age_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Remembers something; what was remembered under this key before.

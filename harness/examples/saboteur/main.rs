@@ -88,23 +88,28 @@ fn named(program: &str) -> anyhow::Result<&'static Mutant> {
 /// Runs the gateway and the proxy until the gateway ends, and ends as it did.
 async fn stand_in_front(mutant: &'static Mutant, role: &str) -> anyhow::Result<ExitCode> {
     let port: u16 = setting("PORT").parse().context("PORT")?;
+    let admin_port: u16 = setting("ADMIN_PORT").parse().context("ADMIN_PORT")?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let admin_listener = TcpListener::bind(("127.0.0.1", admin_port)).await?;
     let mut gateway = tokio::process::Command::new(env::current_exe()?)
         .args([BESIDE, role])
         .env("HOST", BEHIND)
+        .env("ADMIN_HOST", BEHIND)
         .kill_on_drop(true)
         .spawn()?;
     let pid = gateway.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
-    let behind: SocketAddr = format!("{BEHIND}:{port}").parse()?;
-    let gate = Arc::new(Gate::new(mutant, behind));
+    let behind = |port: u16| format!("{BEHIND}:{port}").parse::<SocketAddr>();
+    let gate = Arc::new(Gate::new(mutant, behind(port)?));
+    let admin_gate = Arc::new(Gate::new(mutant, behind(admin_port)?));
     for fault in mutant.faults {
         if let mutants::Fault::Background(run) = fault {
             // They end with this process.
             tokio::spawn(run(Arc::clone(&gate)));
         }
     }
-    // Ends with this process.
+    // Both end with this process.
     tokio::spawn(proxy::serve(listener, gate));
+    tokio::spawn(proxy::serve(admin_listener, admin_gate));
     let mut asked_to_end = signal(SignalKind::terminate())?;
     let status = loop {
         tokio::select! {

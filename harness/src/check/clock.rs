@@ -1,8 +1,12 @@
 //! Times that a gateway tells: of this run, and the same wherever they are told.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::Finding;
 use crate::{
@@ -13,13 +17,14 @@ use crate::{
 /// How far another machine's clock may be from ours, in milliseconds.
 const SKEW_MS: i64 = 120_000;
 
-/// The fields that say when something of a run came to be.
-const FIELDS: [&str; 3] = ["createdAt", "joinedAt", "connectedAt"];
+/// The fields that say when, in themselves or, as a UUIDv7 does, inside, something of a run came to be.
+const FIELDS: [&str; 4] = ["createdAt", "joinedAt", "connectedAt", "messageId"];
 
 /// Everything that a run sees was made in it: its people, and with them their rooms and messages, are new.
 pub(super) fn clock(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     of_this_run(history, story, findings);
     rooms_keep_theirs(history, findings);
+    members_keep_theirs(history, findings);
 }
 
 fn of_this_run(history: &History, story: &Story, findings: &mut Vec<Finding>) {
@@ -27,7 +32,9 @@ fn of_this_run(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     let mut judge = |invariant, at: Duration, place: String, value: &Value| {
         let late = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
         each_time(value, &mut |field, text| {
-            let Some(told) = milliseconds_of(text) else { return };
+            let told =
+                if field == "messageId" { minted_at(text) } else { milliseconds_of(text) };
+            let Some(told) = told else { return };
             if told < began - SKEW_MS || told > began + late + SKEW_MS {
                 let text =
                     format!("{place} `{field}` {text}, which is not in the time of this run");
@@ -71,6 +78,74 @@ fn rooms_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
     }
 }
 
+/// The `joinedAt` of a member is the one that their join was answered with, as long as they have not joined again.
+fn members_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
+    let mut joins: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
+    let mut first_join: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let (mut uncertain, mut earlier) = (BTreeSet::new(), BTreeSet::new());
+    for (room, call) in rooms_called(history).filter(|(_, call)| call.what == "join") {
+        let key = (room, call.user.to_lowercase());
+        if call.status == 201 {
+            first_join.entry(key.clone()).or_insert(call.place);
+            joins.entry(key).or_default().extend(call.reply["joinedAt"].as_str());
+        } else if call.status == 0 || call.status >= 500 {
+            // It may have joined all the same.
+            uncertain.insert(key);
+        }
+    }
+    for (room, call) in rooms_called(history).filter(|(_, call)| call.what == "members") {
+        for member in call.reply.as_array().into_iter().flatten() {
+            let (Some(user), Some(told)) = (member["userId"].as_str(), member["joinedAt"].as_str())
+            else {
+                continue;
+            };
+            let key = (room.clone(), user.to_lowercase());
+            // Who was a member before the first step has a time that no answer told.
+            let is_earlier = first_join.get(&key).is_none_or(|first| call.place < *first);
+            let times = joins.entry(key.clone()).or_default();
+            if is_earlier && earlier.insert(key.clone()) {
+                times.insert(told);
+            }
+            if !times.contains(told) && !uncertain.contains(&key) {
+                let (user, room) = (history.name(user), history.name(&room));
+                let text = format!(
+                    "the members of {room} were told with {user}'s `joinedAt` {told}, and before it was another one"
+                );
+                findings.push(Finding { invariant: "replies", at: call.at, text });
+            }
+        }
+    }
+}
+
+/// A request about one room.
+struct RoomCall<'h> {
+    /// In the history: of two that came at once, one came first.
+    place: usize,
+    at: Duration,
+    user: &'h str,
+    /// `join`, `leave`, `members` or `messages`.
+    what: &'h str,
+    status: u16,
+    reply: &'h Value,
+}
+
+/// The requests about rooms, each with the room's id in lower case.
+fn rooms_called(history: &History) -> impl Iterator<Item = (String, RoomCall<'_>)> {
+    history.entries().iter().enumerate().filter_map(|(place, entry)| {
+        let What::Called { user, call, status, reply, .. } = &entry.what else { return None };
+        let (_, path) = call.split_once(" /rooms/")?;
+        let (room, what) = path.split('?').next()?.split_once('/')?;
+        let call = RoomCall { place, at: entry.at, user, what, status: *status, reply };
+        Some((room.to_lowercase(), call))
+    })
+}
+
+/// When an id of version 7 was made, in milliseconds since 1970.
+fn minted_at(id: &str) -> Option<i64> {
+    let id = Uuid::try_parse(id).ok().filter(|id| id.get_version_num() == 7)?;
+    i64::try_from(id.as_u128() >> 80).ok()
+}
+
 fn each_time(value: &Value, on: &mut dyn FnMut(&str, &str)) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| each_time(item, on)),
@@ -102,7 +177,7 @@ mod tests {
                 gateway: None,
                 call: (*call).to_owned(),
                 began: Duration::ZERO,
-                status: 200,
+                status: if call.ends_with("/join") { 201 } else { 200 },
                 reply: reply.clone(),
                 headers: BTreeMap::new(),
             };
@@ -121,6 +196,31 @@ mod tests {
         assert!(texts(&[(call, reply("2026-01-31T12:01:59.000Z"))]).is_empty());
         assert_eq!(texts(&[(call, reply("2026-01-31T21:00:00.000Z"))]).len(), 1);
         assert_eq!(texts(&[(call, reply("1970-01-01T00:00:00.000Z"))]).len(), 1);
+    }
+
+    #[test]
+    fn an_id_is_of_the_run() {
+        let page = |id: &str| ("GET /rooms/r/messages", json!([{"messageId": id}]));
+        let noon = milliseconds_of(NOON).unwrap();
+        let id = |at: i64| format!("{:08x}-{:04x}-7000-8000-000000000001", at >> 16, at & 0xffff);
+        assert!(texts(&[page(&id(noon))]).is_empty());
+        assert_eq!(texts(&[page(&id(noon - 3_600_000))]).len(), 1);
+        assert_eq!(texts(&[page(&id(0))]).len(), 1);
+    }
+
+    #[test]
+    fn a_member_has_one_time() {
+        let joined = |time: &str| ("POST /rooms/R/join", json!({"joinedAt": time}));
+        let members =
+            |time: &str| ("GET /rooms/r/members", json!([{"userId": "Alice", "joinedAt": time}]));
+        let (first, second) = ("2026-01-31T12:00:00.001Z", "2026-01-31T12:00:00.002Z");
+        assert!(texts(&[joined(first), members(first)]).is_empty());
+        assert_eq!(texts(&[joined(first), members(second)]).len(), 1);
+        // They joined again, or were there before the first step.
+        assert!(texts(&[members(first), joined(second), members(second)]).is_empty());
+        assert!(texts(&[joined(first), members(first), joined(second), members(second)]).is_empty());
+        assert!(texts(&[members(first), members(first)]).is_empty());
+        assert_eq!(texts(&[members(first), members(second)]).len(), 1);
     }
 
     #[test]

@@ -10,7 +10,10 @@ use uuid::{Uuid, Variant};
 
 use super::Finding;
 use crate::contract::{CONTENT_UNITS_MAX, is_message_time};
-use crate::history::{History, Story, What, id_and_json};
+use crate::{
+    history::{History, Story, What, id_and_json},
+    scenario::Pings,
+};
 
 const FIELDS: [&str; 7] =
     ["clientMsgId", "content", "createdAt", "messageId", "roomId", "senderId", "type"];
@@ -21,11 +24,11 @@ const OPEN_FIELDS: [&str; 5] = ["maxPayload", "pingInterval", "pingTimeout", "si
 /// Characters of a packet that a finding shows.
 const SHOWN_CHARS: usize = 80;
 
-/// `ping`: what the gateways must announce as the sum of ping interval and timeout, where that is known.
+/// `pings`: what the gateways must announce, where that is known.
 pub(super) fn frames(
     history: &History,
     story: &Story,
-    ping: Option<Duration>,
+    pings: Option<Pings>,
     findings: &mut Vec<Finding>,
 ) {
     let mut report = |at, text: String| {
@@ -54,7 +57,7 @@ pub(super) fn frames(
         }
         let result = match packet.strip_prefix('0') {
             Some(_) if !opened.insert(*connection) => Err("a session is opened twice".to_owned()),
-            Some(json) => open(json, known.is_polling, ping),
+            Some(json) => open(json, known.is_polling, pings),
             None => arguments(packet),
         };
         if let Err(reason) = result {
@@ -75,7 +78,7 @@ pub(super) fn frames(
 }
 
 /// Whether this opens a session of Engine.IO; what is wrong otherwise.
-fn open(json: &str, is_polling: bool, ping: Option<Duration>) -> Result<(), String> {
+fn open(json: &str, is_polling: bool, pings: Option<Pings>) -> Result<(), String> {
     let open: Value = serde_json::from_str(json).unwrap_or_default();
     let wrong = |why: &str| Err(format!("a session is opened by `{json}`, {why}"));
     let mut names: Vec<_> =
@@ -93,9 +96,11 @@ fn open(json: &str, is_polling: bool, ping: Option<Duration>) -> Result<(), Stri
     else {
         return wrong("in which a number is none");
     };
-    let announced = Duration::from_millis(interval.saturating_add(timeout));
-    if let Some(ping) = ping.filter(|ping| *ping != announced) {
-        return wrong(&format!("and the gateway was started with {} ms", ping.as_millis()));
+    let milliseconds = Duration::from_millis;
+    let announced = Pings { interval: milliseconds(interval), timeout: milliseconds(timeout) };
+    if let Some(Pings { interval, timeout }) = pings.filter(|pings| *pings != announced) {
+        let (interval, timeout) = (interval.as_millis(), timeout.as_millis());
+        return wrong(&format!("and the gateway was started with {interval} and {timeout} ms"));
     }
     let upgrades = if is_polling { json!(["websocket"]) } else { json!([]) };
     if open["upgrades"] != upgrades {

@@ -8,6 +8,8 @@ mod faults;
 mod frames;
 mod kept;
 mod order;
+mod pages;
+mod pings;
 mod presence;
 mod processes;
 mod replies;
@@ -17,7 +19,7 @@ use std::time::Duration;
 
 use crate::{
     history::{History, IdNames, Story},
-    scenario::TimeNames,
+    scenario::{Pings, TimeNames},
 };
 
 /// Something that the contract does not allow.
@@ -39,12 +41,12 @@ impl Finding {
 }
 
 /// Everything that is wrong with a history, in the order of time; `without` names the invariants that are left unjudged.
-/// `are_ours`: the gateways were started with these times, so they must announce them.
+/// `ours`: how gateways ping that were started for this run, so they must announce it.
 pub fn check(
     history: &History,
     without: &[&str],
     times: TimeNames,
-    are_ours: bool,
+    ours: Option<Pings>,
 ) -> Vec<Finding> {
     let story = Story::read(history);
     let mut findings = Vec::new();
@@ -53,9 +55,10 @@ pub fn check(
     delivery::no_leak(history, &story, &mut findings);
     order::one_order(history, &story, &mut findings);
     acks::one_ack(history, &story, &mut findings);
-    frames::frames(history, &story, are_ours.then_some(times.ping), &mut findings);
+    frames::frames(history, &story, ours, &mut findings);
+    pings::pings(history, &story, &mut findings);
     words::as_sent(history, &story, &mut findings);
-    replies::replies(history, &mut findings);
+    replies::replies(history, ours.is_some(), &mut findings);
     clock::clock(history, &story, &mut findings);
     connections::stays_connected(history, times, &mut findings);
     presence::presence(history, &story, times, &mut findings);

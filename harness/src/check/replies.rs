@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Finding, frames};
+use super::{Finding, frames, pages};
 use crate::contract::milliseconds_of;
 use crate::history::{History, What};
 
@@ -21,13 +21,18 @@ const ERRORS: [(u16, &str); 8] = [
     (503, "Service Unavailable"),
 ];
 
-pub(super) fn replies(history: &History, findings: &mut Vec<Finding>) {
+/// `are_ours`: the gateways were started for this run, with no other origin that is allowed unless it is named.
+pub(super) fn replies(history: &History, are_ours: bool, findings: &mut Vec<Finding>) {
     for entry in history.entries() {
-        let What::Called { user, call, status, reply, headers, .. } = &entry.what else { continue };
+        let What::Called { user, gateway, call, status, reply, headers, .. } = &entry.what else {
+            continue;
+        };
         // 0: there was no answer.
+        let is_worker = gateway.as_ref().is_some_and(|asked| asked.starts_with("worker"));
         if let Some((verb, path)) = call.split_once(' ').filter(|_| *status != 0)
-            && let Err(reason) = judge(verb, path, *status, reply)
+            && let Err(reason) = judge(verb, path, *status, reply, is_worker)
                 .and_then(|()| judge_headers(path, *status, reply, headers))
+                .and_then(|()| if are_ours { judge_origin(headers) } else { Ok(()) })
         {
             let user = history.name(user);
             let text = format!("`{call}` of {user} was answered {status} with {reason}");
@@ -56,13 +61,31 @@ fn judge_headers(
     Ok(())
 }
 
+/// Whether a page of any other origin may read a reply, which only `dev` lets it.
+fn judge_origin(headers: &BTreeMap<String, String>) -> Result<(), String> {
+    let allowed = headers.get("access-control-allow-origin").map(String::as_str);
+    if allowed == Some("*") {
+        return Err("`Access-Control-Allow-Origin: *`, which lets every page read it".to_owned());
+    }
+    Ok(())
+}
+
 /// What is wrong with a body.
 type Shape = fn(&Value) -> Result<(), String>;
 
 /// What is wrong with a reply to this request.
-fn judge(verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), String> {
+fn judge(
+    verb: &str,
+    path: &str,
+    status: u16,
+    reply: &Value,
+    is_worker: bool,
+) -> Result<(), String> {
     let path = path.split('?').next().unwrap_or_default();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    if (verb, &parts[..]) == ("GET", &["health"]) && [200, 503].contains(&status) {
+        return pages::health(reply, is_worker);
+    }
     if status >= 400 {
         // Probes and handshakes say in their own words what is wrong.
         let is_theirs = parts[0] == "socket.io" || (parts.len() == 1 && parts[0] != "rooms");
@@ -90,6 +113,7 @@ fn judge(verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), Strin
             ascending(reply)
         }),
         ("GET", ["users", _, "presence"]) => (200, presence),
+        ("GET", ["metrics"]) => (200, pages::metrics),
         _ => return Ok(()),
     };
     if status != wanted {

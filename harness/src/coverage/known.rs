@@ -6,7 +6,7 @@ use crate::scenario::{RULES, schema, values, verbs};
 const EVENTS: [&str; 5] = ["joinRoom", "leaveRoom", "sendMessage", "heartbeat", "newMessage"];
 
 /// Calls of the contract.
-const CALLS: [&str; 7] = [
+const CALLS: [&str; 11] = [
     "GET /rooms",
     "POST /rooms",
     "POST /rooms/:id/join",
@@ -14,6 +14,10 @@ const CALLS: [&str; 7] = [
     "GET /rooms/:id/members",
     "GET /rooms/:id/messages",
     "GET /users/:id/presence",
+    "GET /livez",
+    "GET /readyz",
+    "GET /health",
+    "GET /metrics",
 ];
 
 /// Statuses of the contract.

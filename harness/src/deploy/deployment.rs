@@ -47,6 +47,7 @@ pub struct Deployment {
     database_url: Option<String>,
     prefix: String,
     addresses: Vec<SocketAddr>,
+    admin: BTreeMap<String, SocketAddr>,
     /// Each with a lock of its own: what happens to two at once must not wait for each other.
     processes: BTreeMap<String, Mutex<Process>>,
     http: reqwest::Client,
@@ -79,10 +80,12 @@ impl Deployment {
         let mut ports = ports.iter().copied();
         let mut port = || ports.next().expect("the caller counted");
         let (mut processes, mut addresses) = (BTreeMap::new(), Vec::new());
+        let mut admins = BTreeMap::new();
         let role = if shape.is_real { "serve" } else { "standalone" };
         for n in 1..=shape.gateways {
             let (name, port, admin) = (format!("gw{n}"), port(), port());
-            addresses.push(SocketAddr::from(([127, 0, 0, 1], port)));
+            addresses.push(local(port));
+            admins.insert(name.clone(), local(admin));
             let mut environment = with_ports(&environment, port, admin);
             environment.insert("SERVER_ID".to_owned(), format!("{name}-{}", Uuid::new_v4()));
             let log = directory.join(format!("{name}.log"));
@@ -91,6 +94,7 @@ impl Deployment {
         }
         for n in 1..=shape.workers {
             let (name, admin) = (format!("worker{n}"), port());
+            admins.insert(name.clone(), local(admin));
             let environment = with_ports(&environment, 0, admin);
             let log = directory.join(format!("{name}.log"));
             let process = Process::new(program, &name, "worker", environment, admin, log);
@@ -106,6 +110,7 @@ impl Deployment {
             database_url,
             prefix: format!("{name}."),
             addresses,
+            admin: admins,
             processes: processes.into_iter().map(|(name, it)| (name, Mutex::new(it))).collect(),
             http,
         };
@@ -145,6 +150,7 @@ impl Deployment {
         let servers = self.servers.as_ref();
         Site {
             gateways: self.addresses.clone(),
+            admin: self.admin.clone(),
             signer: Signer::new(SECRET),
             redis_url: servers.map(|servers| servers.redis_url.clone()),
             database_url: self.database_url.clone(),
@@ -275,6 +281,10 @@ impl Deployment {
             self.processes.get(what).ok_or_else(|| DeployError::NotOurs(what.to_owned()))?;
         change(&mut *process.lock().await).await
     }
+}
+
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 fn common(shape: &Shape) -> BTreeMap<String, String> {

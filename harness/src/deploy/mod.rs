@@ -9,7 +9,7 @@ mod servers;
 mod shape;
 mod token;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 pub use deployment::Deployment;
 pub use servers::Servers;
@@ -48,6 +48,8 @@ pub enum DeployError {
 pub struct Site {
     /// `gw1` is the first.
     pub gateways: Vec<SocketAddr>,
+    /// The admin ports of `gw1`, `worker1` and so on, where they are known.
+    pub admin: BTreeMap<String, SocketAddr>,
     pub signer: Signer,
     pub redis_url: Option<String>,
     pub database_url: Option<String>,

@@ -10,12 +10,13 @@ use super::{
     observe,
     steps::{Running, StepResult, wrong},
     talk::about,
+    topics,
     world::Answer,
 };
 use crate::{
     history::{What, shown},
     plural::counted,
-    scenario::{Expect, Request, Spanned, Time},
+    scenario::{Expect, Port, Request, Spanned, Time},
     verdict::{Failure, Margin},
 };
 
@@ -158,7 +159,7 @@ impl Running<'_> {
                     .and_then(|ids| self.compare(&ids, expect)),
                 Err(why) => Err(why),
             },
-            Expect { topic: Some(topic), .. } => observe::record_ids(self.world, &topic.value)
+            Expect { topic: Some(topic), .. } => topics::record_ids(self.world, &topic.value)
                 .await
                 .and_then(|ids| self.compare(&ids, expect)),
             _ => Err("nothing to look at".to_owned()),
@@ -204,7 +205,10 @@ impl Running<'_> {
             .map(|token| token.as_str().map_or_else(|| token.to_string(), str::to_owned));
         let gateway = self.world.asked(request.to.as_ref().map(|to| to.value.as_str()));
         let began = self.world.recorder.now();
-        let to = gateway.as_deref();
+        let to = match request.port {
+            Port::Public => self.world.gateway(gateway.as_deref()),
+            Port::Admin => gateway.as_ref().and_then(|to| self.world.site.admin.get(to).copied()),
+        };
         let answered = self.world.call_with(token.as_deref(), verb, path, body.as_ref(), to).await;
         let Answer { status, body: reply, headers } = answered.clone().unwrap_or_default();
         self.world.recorder.push(What::Called {

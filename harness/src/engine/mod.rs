@@ -17,6 +17,7 @@ mod rooms;
 mod settle;
 mod steps;
 mod talk;
+mod topics;
 mod values;
 mod world;
 
@@ -123,10 +124,10 @@ async fn judged(
     mut failures: Vec<Failure>,
 ) -> Result<(History, Vec<Finding>, Vec<Failure>), tokio::task::JoinError> {
     let history = world.recorder.history();
-    let (times, are_ours) = (world.times, world.site.deployment.is_some());
+    let (times, ours) = (world.times, world.site.deployment.as_ref().map(|_| world.pings));
     let judging = tokio::task::spawn_blocking(move || {
         let without: Vec<&str> = without.iter().map(String::as_str).collect();
-        let findings = check(&history, &without, times, are_ours);
+        let findings = check(&history, &without, times, ours);
         if !failures.is_empty() {
             let names = IdNames::new(&history, &Story::read(&history));
             for failure in &mut failures {

@@ -1,20 +1,15 @@
-//! What can be looked at beside the wire: presence, Redis, the history, the database, the topics.
+//! What can be looked at beside the wire: presence, Redis, the history, the database. `topics` looks into Kafka.
 
 use std::time::Duration;
 
-use rdkafka::{
-    ClientConfig, Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
-};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::{
     reading::{Reading, read},
-    records::{Record, as_sent, record},
+    records,
     world::World,
 };
-use crate::{deploy::Topics, history::Sent};
 
 /// How long one look may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
@@ -25,6 +20,8 @@ pub(super) struct Key {
     pub(super) exists: bool,
     pub(super) ttl: Option<Duration>,
     pub(super) fields: Vec<(String, String)>,
+    /// Of a string.
+    pub(super) text: Option<String>,
 }
 
 /// The sockets of a user, as the API lists them.
@@ -57,14 +54,19 @@ pub(super) async fn redis_key(world: &World, key: &str) -> Result<Key, String> {
                 read.arg(key).query_async(&mut connection).await.map_err(failed)?;
             fields.extend(all);
         }
+        let text = if kind == "string" {
+            redis::cmd("GET").arg(key).query_async(&mut connection).await.map_err(failed)?
+        } else {
+            None
+        };
         let ttl = u64::try_from(ttl).ok().map(Duration::from_millis);
-        Ok(Key { exists: kind != "none", ttl, fields })
+        Ok(Key { exists: kind != "none", ttl, fields, text })
     };
     let looked = tokio::time::timeout(LOOK_LIMIT, look).await;
     looked.unwrap_or_else(|_| Err("Redis does not answer".to_owned()))
 }
 
-/// Whether the gateway of every entry has a lease.
+/// Whether the gateway of every entry has a lease, which is older than the entry.
 pub(super) async fn leases(world: &World, entries: &[(String, String)]) -> Result<(), String> {
     for (_, value) in entries {
         let value: Value = serde_json::from_str(value).unwrap_or_default();
@@ -74,6 +76,9 @@ pub(super) async fn leases(world: &World, entries: &[(String, String)]) -> Resul
             let what = if lease.exists { "for ever" } else { "not" };
             return Err(format!("the lease `{key}` of an entry exists {what}"));
         }
+        let connected = value["connectedAt"].as_str().unwrap_or_default();
+        records::covers(lease.text.as_deref().unwrap_or_default(), connected)
+            .map_err(|why| format!("the lease `{key}` of an entry {why}"))?;
     }
     Ok(())
 }
@@ -190,75 +195,4 @@ pub(super) async fn rows(world: &World) -> Result<Vec<[String; 3]>, String> {
     };
     let looked = tokio::time::timeout(LOOK_LIMIT, look).await;
     looked.unwrap_or_else(|_| Err("the database does not answer".to_owned()))
-}
-
-/// The `clientMsgId`s of the records of a topic that are keyed by one of these rooms.
-pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>, String> {
-    let topics = world.site.kafka.clone().ok_or("no Kafka was given")?;
-    let rooms: Vec<String> = world.rooms().into_iter().map(|(_, id)| id).collect();
-    let topic = topic.to_owned();
-    let drafts = world.recorder.look(|story| {
-        let sent = story.sent.iter().filter(|sent| sent.event == "sendMessage");
-        let draft = |sent: &Sent| {
-            let mut draft = sent.payload.clone();
-            let sender = story.connections.get(&sent.connection)?;
-            draft.as_object_mut()?.insert("senderId".to_owned(), sender.user.clone().into());
-            Some(draft)
-        };
-        sent.filter_map(draft).collect::<Vec<Value>>()
-    });
-    let read =
-        tokio::task::spawn_blocking(move || read_topic(&topics, &topic, &rooms, &drafts)).await;
-    read.unwrap_or_else(|error| Err(error.to_string()))
-}
-
-fn read_topic(
-    topics: &Topics,
-    topic: &str,
-    rooms: &[String],
-    drafts: &[Value],
-) -> Result<Vec<String>, String> {
-    let failed = |error: rdkafka::error::KafkaError| format!("Kafka says: {error}");
-    let name = topic;
-    let topic = format!("{}{topic}", topics.prefix);
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &topics.brokers)
-        .set("group.id", "harness")
-        .set("enable.auto.commit", "false")
-        .create()
-        .map_err(failed)?;
-    let metadata = consumer.fetch_metadata(Some(&topic), LOOK_LIMIT).map_err(failed)?;
-    let partitions = metadata.topics().first().map(|it| it.partitions().len()).unwrap_or_default();
-    let mut assigned = TopicPartitionList::new();
-    let mut missing = 0;
-    for partition in 0..i32::try_from(partitions).unwrap_or_default() {
-        let (low, high) =
-            consumer.fetch_watermarks(&topic, partition, LOOK_LIMIT).map_err(failed)?;
-        missing += high - low;
-        if high > low {
-            assigned
-                .add_partition_offset(&topic, partition, Offset::Offset(low))
-                .map_err(failed)?;
-        }
-    }
-    consumer.assign(&assigned).map_err(failed)?;
-    let mut ids = Vec::new();
-    while missing > 0 {
-        let Some(found) = consumer.poll(LOOK_LIMIT) else {
-            return Err(format!("{missing} records did not come"));
-        };
-        let found = found.map_err(failed)?;
-        missing -= 1;
-        let key =
-            found.key().map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default();
-        if rooms.contains(&key) {
-            let value: Value =
-                serde_json::from_slice(found.payload().unwrap_or_default()).unwrap_or_default();
-            let partition = found.partition();
-            record(Record { topic: name, key: &key, value: &value, partition, partitions })?;
-            as_sent(name, &value, drafts)?;
-            ids.push(value["clientMsgId"].as_str().unwrap_or_default().to_lowercase());
-        }
-    }
-    Ok(ids)
 }

@@ -26,6 +26,7 @@ impl Running<'_> {
         let key = self.world.fill(&publish.key.value)?;
         let value = self.world.fill_json(&publish.value.value, "")?;
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        self.world.writes(&publish.topic.value, &key, &value);
         let topic = format!("{}{}", topics.prefix, publish.topic.value);
         let producer: FutureProducer = ClientConfig::new()
             .set("bootstrap.servers", &topics.brokers)

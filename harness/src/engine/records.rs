@@ -1,6 +1,6 @@
 //! Whether what other services read, in Kafka and in Redis, is as the contract says: fields, formats, partitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -95,6 +95,66 @@ pub(super) fn as_sent(topic: &str, value: &Value, drafts: &[Value]) -> Result<()
         .ok_or_else(|| format!("a record of `{topic}` says what nobody has sent: {value}"))
 }
 
+/// Whether the records of memberships tell how the members came to be: everybody joins before they leave, and who joined
+/// last is a member. `members`: those of the rooms of which it is known.
+pub(super) fn changes(
+    records: &[Value],
+    members: &BTreeMap<String, BTreeSet<String>>,
+) -> Result<(), String> {
+    let mut inside: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    // One that is there twice was published again because nobody knew whether it was there.
+    let mut known: Vec<&Value> = Vec::new();
+    for record in records {
+        if known.contains(&record) {
+            continue;
+        }
+        known.push(record);
+        let text = |field: &str| record[field].as_str().unwrap_or_default();
+        let room = inside.entry(text("roomId")).or_default();
+        let (user, change) = (text("userId"), text("change"));
+        let is_new = if change == "joined" { room.insert(user) } else { room.remove(user) };
+        if !is_new {
+            let why = if change == "joined" { "in it already" } else { "not in it" };
+            return Err(format!("a record says that `{user}` {change} a room, who was {why}"));
+        }
+    }
+    for (room, told) in &inside {
+        let Some(members) = members.get(*room) else { continue };
+        let told: BTreeSet<String> = told.iter().map(|user| (*user).to_owned()).collect();
+        if let Some(user) = members.symmetric_difference(&told).next() {
+            let what = if told.contains(user) { "and is no member" } else { "and is a member" };
+            let is_told = if told.contains(user) { "in" } else { "not in" };
+            return Err(format!("`{user}` is {is_told} a room by the records, {what} by the API"));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a dead letter: it has the original's key and bytes, and headers that say why and from where.
+/// `written`: topic, key and value of what the scenario has published.
+pub(super) fn letter(
+    key: &str,
+    payload: &[u8],
+    headers: &[(String, String)],
+    written: &[[String; 3]],
+) -> Result<(), String> {
+    let original = written.iter().find(|[_, its, value]| its == key && value.as_bytes() == payload);
+    let Some([topic, ..]) = original else {
+        let seen = String::from_utf8_lossy(payload);
+        return Err(format!("a dead letter is none of the records that were published: `{seen}`"));
+    };
+    let said: Vec<&String> =
+        headers.iter().map(|(_, value)| value).filter(|value| !value.is_empty()).collect();
+    if !said.iter().any(|value| value.contains(topic)) {
+        return Err(format!("no header of a dead letter says that it is from `{topic}`"));
+    }
+    // One that says from where, and another one.
+    if said.len() < 2 {
+        return Err("no header of a dead letter says why it is one".to_owned());
+    }
+    Ok(())
+}
+
 /// What is wrong with the fields of a presence hash. `sockets`: those of its user, as their devices know them.
 pub(super) fn entries(hash: &[(String, String)], sockets: &BTreeSet<String>) -> Result<(), String> {
     for (socket, value) in hash {
@@ -111,6 +171,19 @@ pub(super) fn entries(hash: &[(String, String)], sockets: &BTreeSet<String>) -> 
         }
     }
     Ok(())
+}
+
+/// Whether a lease counts for an entry: its value is when its gateway began, which was before the entry was made.
+pub(super) fn covers(lease: &str, connected: &str) -> Result<(), String> {
+    // The contract does not say how the time is written.
+    let began = milliseconds_of(lease).or_else(|| lease.parse().ok());
+    let Some(began) = began else { return Err(format!("has the value `{lease}`, which is no time")) };
+    match milliseconds_of(connected) {
+        Some(connected) if began > connected => {
+            Err(format!("is from `{lease}`, after the entry's `connectedAt`"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fields(value: &Value, names: &[&str]) -> Result<(), String> {
@@ -184,6 +257,51 @@ mod tests {
             let mut bad = good.clone();
             bad[field] = wrong;
             assert!(check(&bad, ROOM, wanted).is_err(), "{field}");
+        }
+    }
+
+    #[test]
+    fn memberships_are_told_in_order_and_lead_to_the_members() {
+        let change = |user: &str, change: &str, at: u8| {
+            json!({"roomId": "r", "userId": user, "change": change, "at": at})
+        };
+        let members = |users: &[&str]| {
+            let users = users.iter().map(|user| (*user).to_owned()).collect();
+            BTreeMap::from([("r".to_owned(), users)])
+        };
+        let records = [("a", "joined"), ("b", "joined"), ("b", "left")];
+        let records = records.map(|(user, what)| change(user, what, 1));
+        assert_eq!(changes(&records, &members(&["a"])), Ok(()));
+        assert_eq!(changes(&records, &BTreeMap::new()), Ok(()));
+        assert!(changes(&records, &members(&["a", "b"])).is_err());
+        assert!(changes(&records, &members(&[])).is_err());
+        assert!(changes(&records[1..2], &members(&["a"])).is_err());
+        assert!(changes(&records[2..], &BTreeMap::new()).is_err());
+        let twice = |at: u8| [change("a", "joined", 1), change("a", "joined", at)];
+        assert_eq!(changes(&twice(1), &members(&["a"])), Ok(()));
+        assert!(changes(&twice(2), &members(&["a"])).is_err());
+    }
+
+    #[test]
+    fn a_dead_letter_is_the_original_and_says_why_and_from_where() {
+        let written = [["chat.messages.v1", "r", "no JSON"].map(str::to_owned)];
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let headers = [header("reason", "no JSON"), header("topic", "h1.chat.messages.v1")];
+        assert_eq!(letter("r", b"no JSON", &headers, &written), Ok(()));
+        assert!(letter("r", b"", &headers, &written).is_err());
+        assert!(letter("q", b"no JSON", &headers, &written).is_err());
+        assert!(letter("r", b"no JSON", &headers[..1], &written).is_err());
+        assert!(letter("r", b"no JSON", &headers[1..], &written).is_err());
+    }
+
+    #[test]
+    fn a_lease_is_older_than_what_it_counts_for() {
+        let connected = "1970-01-01T00:00:02.000Z";
+        for lease in ["1970-01-01T00:00:01.000Z", "1970-01-01T00:00:02.000Z", "1999"] {
+            assert_eq!(covers(lease, connected), Ok(()), "{lease}");
+        }
+        for lease in ["1970-01-01T00:00:02.001Z", "2001", "gw1", ""] {
+            assert!(covers(lease, connected).is_err(), "{lease}");
         }
     }
 

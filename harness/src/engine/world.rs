@@ -15,7 +15,7 @@ use crate::{
     deploy::Site,
     generate::Source,
     history::{Recorder, What},
-    scenario::{Scenario, Spanned, Time, TimeNames, Who},
+    scenario::{Pings, Scenario, Spanned, Time, TimeNames, Who},
 };
 
 /// A message that was sent under a name.
@@ -30,7 +30,7 @@ pub(super) struct Named {
 }
 
 /// The headers that the contract speaks of.
-const HEADERS: [&str; 2] = ["content-type", "retry-after"];
+const HEADERS: [&str; 3] = ["content-type", "retry-after", "access-control-allow-origin"];
 
 /// An answer over HTTP.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +38,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// Those of [`HEADERS`] that it has.
     pub(super) headers: BTreeMap<String, String>,
-    /// `null` if it is no JSON.
+    /// As JSON, else as a text; `null` if there is none.
     pub(super) body: Value,
 }
 
@@ -48,6 +48,7 @@ pub(super) struct World {
     pub(super) site: Site,
     pub(super) recorder: Arc<Recorder>,
     pub(super) times: TimeNames,
+    pub(super) pings: Pings,
     pub(super) heartbeat: Option<Duration>,
     pub(super) devices: BTreeMap<String, Arc<tokio::sync::Mutex<Device>>>,
     pub(super) http: reqwest::Client,
@@ -66,6 +67,8 @@ struct Names {
     stopped: BTreeSet<String>,
     /// What is broken and must be mended before the judgement.
     broken: BTreeSet<String>,
+    /// Topic, key and value of what the scenario has published itself.
+    written: Vec<[String; 3]>,
     /// Processes that have ended by themselves.
     dead: BTreeSet<String>,
 }
@@ -97,6 +100,7 @@ impl World {
             site,
             recorder,
             times: scenario.stack.times(),
+            pings: scenario.stack.pings(),
             heartbeat: scenario.stack.heartbeat.as_ref().map(|it| it.value.fixed()),
             devices,
             http: reqwest::Client::builder()
@@ -121,7 +125,8 @@ impl World {
         gateway: Option<&str>,
     ) -> Result<(u16, Value), String> {
         let token = self.site.signer.good(user);
-        let answer = self.call_with(Some(&token), verb, path, body, gateway).await?;
+        let address = self.gateway(gateway);
+        let answer = self.call_with(Some(&token), verb, path, body, address).await?;
         Ok((answer.status, answer.body))
     }
 
@@ -131,9 +136,9 @@ impl World {
         verb: &str,
         path: &str,
         body: Option<&Value>,
-        gateway: Option<&str>,
+        address: Option<SocketAddr>,
     ) -> Result<Answer, String> {
-        let address = self.gateway(gateway).ok_or("no gateway runs")?;
+        let address = address.ok_or("no gateway runs")?;
         let verb =
             reqwest::Method::from_bytes(verb.as_bytes()).map_err(|error| error.to_string())?;
         let mut request = self.http.request(verb, format!("http://{address}{path}"));
@@ -156,12 +161,17 @@ impl World {
             Some((name.to_owned(), value.to_owned()))
         };
         let headers = HEADERS.into_iter().filter_map(header).collect();
-        // Some answers have no body.
-        Ok(Answer { status, headers, body: answer.json().await.unwrap_or_default() })
+        let text = answer.text().await.map_err(|error| error.to_string())?;
+        let body = match serde_json::from_str(&text) {
+            Ok(body) => body,
+            Err(_) if text.is_empty() => Value::Null,
+            Err(_) => Value::String(text),
+        };
+        Ok(Answer { status, headers, body })
     }
 
-    /// The gateway of this name, or any that runs.
-    fn gateway(&self, name: Option<&str>) -> Option<SocketAddr> {
+    /// Where the gateway of this name, or any that runs, is asked.
+    pub(super) fn gateway(&self, name: Option<&str>) -> Option<SocketAddr> {
         let name = self.asked(name)?;
         let number = (0..self.site.gateways.len()).find(|n| numbered(*n) == name);
         number.map(|n| self.site.gateways[n])
@@ -294,6 +304,16 @@ impl World {
         names.stopped.remove(what);
         drop(names);
         self.recorder.push(What::Mended { what: what.to_owned(), text });
+    }
+
+    /// Another program is about to write this into a topic.
+    pub(super) fn writes(&self, topic: &str, key: &str, value: &str) {
+        self.names().written.push([topic, key, value].map(str::to_owned));
+    }
+
+    /// Topic, key and value of what other programs have written.
+    pub(super) fn written(&self) -> Vec<[String; 3]> {
+        self.names().written.clone()
     }
 
     /// A process has ended by itself; `false`: that was known.

@@ -64,7 +64,7 @@ pub enum What {
         began: Duration,
         status: u16,
         reply: serde_json::Value,
-        /// Those that the contract speaks of: `content-type` and `retry-after`.
+        /// Those that the contract speaks of: `content-type`, `retry-after` and `access-control-allow-origin`.
         headers: BTreeMap<String, String>,
     },
     /// A step of the scenario began, on this line of its file.

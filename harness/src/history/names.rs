@@ -12,8 +12,9 @@ const ID_BYTES_MIN: usize = 12;
 /// How much is shown of an id that nobody has named, in characters: its end, since ids that follow each other begin alike.
 const UNNAMED_CHARS: usize = 8;
 
-/// The names of all ids of a run: people, rooms and messages (`hi`), the `messageId` of a message (`hi.id`), and the newest
-/// socket of a device (`alice.phone.socket`, those before it `alice.phone.socket1` and so on).
+/// The names of all ids of a run: people, rooms and messages (`hi`, or `alice.phone.message3` without a name), the
+/// `messageId` of a message (`hi.id`), and the newest socket of a device (`alice.phone.socket`, those before it
+/// `alice.phone.socket1` and so on).
 #[derive(Clone, Debug, Default)]
 pub struct IdNames {
     /// By the id in lower case.
@@ -35,17 +36,19 @@ impl IdNames {
         for (device, socket) in newest {
             known.insert(socket.to_lowercase(), format!("{device}.socket"));
         }
+        known.extend(messages(story));
+        // What the scenario says is the last word.
+        known.extend(history.names().clone());
         let stored = story.stored.values().flatten();
         for message in stored.chain(story.deliveries.iter().map(|heard| &heard.message)) {
             let id = |field: &str| message[field].as_str().map(str::to_lowercase);
             if let (Some(id), Some(sent)) = (id("messageId"), id("clientMsgId"))
-                && let Some(name) = history.names().get(&sent)
+                && let Some(name) = known.get(&sent)
             {
-                known.insert(id, format!("{name}.id"));
+                let name = format!("{name}.id");
+                known.entry(id).or_insert(name);
             }
         }
-        // What the scenario says is the last word.
-        known.extend(history.names().clone());
         Self { known }
     }
 
@@ -94,6 +97,21 @@ impl IdNames {
     }
 }
 
+/// What messages are called that nobody has named: `alice.phone.message3` is the third one that this device has sent.
+fn messages(story: &Story) -> BTreeMap<String, String> {
+    let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut known = BTreeMap::new();
+    for sent in story.sent.iter().filter(|sent| sent.event == "sendMessage") {
+        let device = story.device(sent.connection);
+        let number = numbers.entry(device).or_default();
+        *number += 1;
+        if let Some(id) = sent.id("clientMsgId").filter(|id| Uuid::try_parse(id).is_ok()) {
+            known.entry(id).or_insert_with(|| format!("{device}.message{number}"));
+        }
+    }
+    known
+}
+
 /// What is said of an id that is not in lower case, as ids are: `${hi|upper}` writes one in capitals.
 pub fn letter_case(id: &str) -> &'static str {
     if Uuid::try_parse(id).is_err() || id == id.to_lowercase() {
@@ -114,10 +132,33 @@ pub fn gateway_of(server_id: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use super::{
+        super::{ConnectionId, What},
+        *,
+    };
 
     const LETTERS: &str = "aaaaaaaa-2222-4333-8444-555555555555";
     const ID: &str = "11111111-2222-4333-8444-555555555555";
+
+    #[test]
+    fn messages_without_a_name_are_numbered() {
+        let mut history = History::default();
+        let [device, user, gateway] = ["alice.phone", "alice", "gw1"].map(str::to_owned);
+        let (connection, at) = (ConnectionId(1), Duration::ZERO);
+        history.push(at, What::Opened { connection, device, user, gateway, is_polling: false });
+        for id in [LETTERS, ID, LETTERS] {
+            let packet = format!(r#"42["sendMessage",{{"clientMsgId":"{id}"}}]"#);
+            history.push(at, What::Sent { connection, packet });
+        }
+        let shown = |history: &History| {
+            IdNames::new(history, &Story::read(history)).in_words(&format!("{LETTERS} {ID}"))
+        };
+        assert_eq!(shown(&history), "alice.phone.message1 alice.phone.message2");
+        history.call(ID, "hi");
+        assert_eq!(shown(&history), "alice.phone.message1 hi");
+    }
 
     #[test]
     fn ids_in_a_text_are_named() {

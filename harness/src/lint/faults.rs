@@ -14,18 +14,15 @@ impl Linter<'_> {
         } else if let Step::Network(network) = step {
             self.network(network);
         } else if let Step::Stop(Stop { what, how }) = step {
-            // What only froze still runs.
-            if self.process(what) && *how != EndHow::Freeze {
-                if !self.known.stopped.insert(what.value.clone()) {
-                    self.report(self.problem(what, format!("`{}` is stopped already", what.value)));
-                }
-                self.end_of_gateway(&what.value);
+            if self.process(what) {
+                self.stop(what, *how);
             }
         } else if let Step::Restart(Stop { what, how }) = step {
             self.must_end(*how, what);
             if self.process(what) {
                 self.end_of_gateway(&what.value);
                 self.known.stopped.remove(&what.value);
+                self.known.frozen.remove(&what.value);
             }
         } else if let Step::RollingRestart(Stop { what, how }) = step {
             self.must_end(*how, what);
@@ -42,12 +39,32 @@ impl Linter<'_> {
             if self.process(what) && !self.known.stopped.remove(&what.value) {
                 self.report(self.problem(what, format!("`{}` runs already", what.value)));
             }
-        } else if let Step::Freeze(what) | Step::Thaw(what) = step {
-            self.process(what);
+        } else if let Step::Freeze(what) = step {
+            if self.process(what) {
+                self.known.frozen.insert(what.value.clone());
+            }
+        } else if let Step::Thaw(what) = step {
+            if self.process(what) && !self.known.frozen.remove(&what.value) {
+                let problem = self.problem(what, format!("`{}` is not frozen by then", what.value));
+                self.report(problem.with_help("only what a `freeze` has stopped can go on"));
+            }
         } else {
             return;
         }
         self.known.has_faults = true;
+    }
+
+    fn stop(&mut self, what: &Spanned<String>, how: EndHow) {
+        // What only froze still runs.
+        if how == EndHow::Freeze {
+            self.known.frozen.insert(what.value.clone());
+            return;
+        }
+        self.known.frozen.remove(&what.value);
+        if !self.known.stopped.insert(what.value.clone()) {
+            self.report(self.problem(what, format!("`{}` is stopped already", what.value)));
+        }
+        self.end_of_gateway(&what.value);
     }
 
     fn crash(&mut self, crash: &Crash) {

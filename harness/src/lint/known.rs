@@ -19,6 +19,7 @@ pub(super) struct Known {
     pub(super) messages: BTreeMap<String, Named>,
     pub(super) captured: BTreeSet<String>,
     pub(super) stopped: BTreeSet<String>,
+    pub(super) frozen: BTreeSet<String>,
     /// Something was broken on purpose, and may be so still.
     pub(super) has_faults: bool,
 }
@@ -41,6 +42,7 @@ impl Known {
             messages,
             captured: merged(self, blocks, |known| &known.captured),
             stopped: merged(self, blocks, |known| &known.stopped),
+            frozen: merged(self, blocks, |known| &known.frozen),
             has_faults: self.has_faults || blocks.iter().any(|block| block.has_faults),
         }
     }

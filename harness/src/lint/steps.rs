@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Linter, Used, known::Known};
+use super::{Linter, Used, known::Known, people::numbered};
 use crate::contract::{MESSAGE_ERRORS, ROOM_ERRORS, TOPICS};
 use crate::scenario::{
-    AckWanted, Backends, Client, Connect, Join, Parallel, Place, Publish, Repeat, Request, Spanned,
-    Step, Token, Use, Wait, WaitFor,
+    AckWanted, Backends, Client, Connect, Join, Parallel, Place, Port, Publish, Repeat, Request,
+    Spanned, Step, Token, Use, Wait, WaitFor,
 };
 
 /// Most rounds of a repetition.
@@ -225,7 +225,11 @@ impl Linter<'_> {
         let Request { by, call, to, capture, name, .. } = request;
         self.actor(&by.value, by.into());
         if let Some(to) = to {
-            self.gateway(&to.value, to.into());
+            // Workers have no other port.
+            let workers = numbered("worker", self.scenario.stack.workers.value);
+            if request.port != Port::Admin || !workers.contains(&to.value) {
+                self.gateway(&to.value, to.into());
+            }
         }
         let is_call = call
             .value

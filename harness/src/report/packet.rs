@@ -15,7 +15,8 @@ pub(super) fn in_words(names: &IdNames, packet: &str) -> Option<String> {
         let event = parts.first().and_then(Value::as_str).unwrap_or("?").to_owned();
         let said = parts.get(1).map(|payload| payload_in_words(names, payload)).unwrap_or_default();
         let number = id.map(|id| format!(" #{id}")).unwrap_or_default();
-        return Some(format!("{event} {said}{number}"));
+        // Before what may be cut off: an ack is found by it.
+        return Some(format!("{event}{number} {said}"));
     }
     if let Some(rest) = packet.strip_prefix("43") {
         let (id, json) = id_and_json(rest);
@@ -23,7 +24,7 @@ pub(super) fn in_words(names: &IdNames, packet: &str) -> Option<String> {
             return Some(short(packet));
         };
         let number = id.map(|id| format!(" #{id}")).unwrap_or_default();
-        return Some(format!("ack {}{number}", ack_in_words(&ack)));
+        return Some(format!("ack{number} {}", ack_in_words(&ack)));
     }
     match packet {
         "1" => Some("close".to_owned()),
@@ -87,11 +88,11 @@ mod tests {
             assert_eq!(in_words(&names, packet).as_deref(), words, "{packet}");
         };
         let ids = r#"{"roomId":"AAAAAAAA-2222-4333-8444-555555555555","clientMsgId":"11111111-2222-4333-8444-555555555555"}"#;
-        check(&format!(r#"427["sendMessage",{ids}]"#), Some("sendMessage hi in general #7"));
+        check(&format!(r#"427["sendMessage",{ids}]"#), Some("sendMessage #7 hi in general"));
         check(r#"42["joinRoom",{"roomId":7}]"#, Some(r#"joinRoom {"roomId":7}"#));
-        check(r#"437[{"clientMsgId":"x","status":"ACCEPTED"}]"#, Some("ack ACCEPTED #7"));
+        check(r#"437[{"clientMsgId":"x","status":"ACCEPTED"}]"#, Some("ack #7 ACCEPTED"));
         let refused = r#"430[{"success":false,"error":"Invalid room"}]"#;
-        check(refused, Some("ack failed: Invalid room #0"));
+        check(refused, Some("ack #0 failed: Invalid room"));
         check("40{\"sid\":\"x\"}", Some("connect"));
         check("41", Some("disconnect"));
         check("42[\"bro", Some("42[\"bro"));

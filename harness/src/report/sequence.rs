@@ -221,7 +221,7 @@ fn arrow(at: Duration, lanes: usize, from: usize, to: usize, words: &str) -> Str
         return text(&line);
     }
     line[left..right].fill('─');
-    let label: String = format!(" {words} ").chars().take(right - left - 4).collect();
+    let label = label(words, right - left - 4);
     let begin = left + (right - left - label.chars().count()) / 2;
     write_at(&mut line, begin, &label);
     if to > from {
@@ -230,6 +230,16 @@ fn arrow(at: Duration, lanes: usize, from: usize, to: usize, words: &str) -> Str
         line[left] = '<';
     }
     text(&line)
+}
+
+/// The words between two blanks; what is too long for it ends in `…`.
+fn label(words: &str, chars_max: usize) -> String {
+    let room = chars_max.saturating_sub(2);
+    if words.chars().count() <= room {
+        return format!(" {words} ");
+    }
+    let begin: String = words.chars().take(room.saturating_sub(1)).collect();
+    format!(" {begin}… ")
 }
 
 fn note(at: Duration, words: &str) -> String {

@@ -60,6 +60,7 @@ fn foreign(scenario: &Scenario, needs: Needs, running: &Running) -> Vec<String> 
     add(needs.redis && redis_url.is_none(), "Redis (give `--redis-url`)");
     add(needs.database && database_url.is_none(), "the database (give `--database-url`)");
     add(needs.kafka && brokers.is_none(), "Kafka (give `--kafka-brokers`)");
+    add(needs.admin, "the admin port, and only that of our own gateways is known");
     let own = Shape::of(stack, true).settings;
     let own: Vec<&str> = own.keys().map(String::as_str).collect();
     let own = format!("gateways with settings of its own ({})", own.join(", "));

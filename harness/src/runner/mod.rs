@@ -11,6 +11,7 @@ mod versions;
 
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     env,
     net::SocketAddr,
     path::{Component, Path, PathBuf},
@@ -57,6 +58,7 @@ impl Running {
         let kafka = self.brokers.clone();
         Site {
             gateways: self.gateways.clone(),
+            admin: BTreeMap::new(),
             signer: self.signer.clone(),
             redis_url: self.redis_url.clone(),
             database_url: self.database_url.clone(),

@@ -1,14 +1,16 @@
 //! What a scenario looks at and what it breaks: from that follows where it can run, and beside whom.
 
-use crate::scenario::{Spanned, Step};
+use crate::scenario::{Port, Spanned, Step};
 
 /// What the steps of a scenario look at or break.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "a set of six things")]
+#[expect(clippy::struct_excessive_bools, reason = "a set of seven things")]
 pub(super) struct Needs {
     pub(super) redis: bool,
     pub(super) database: bool,
     pub(super) kafka: bool,
+    /// Asks on the port for operators.
+    pub(super) admin: bool,
     /// Breaks gateways.
     pub(super) processes: bool,
     pub(super) workers: bool,
@@ -37,6 +39,7 @@ impl Needs {
                     self.kafka |= expect.topic.is_some();
                 }
                 Step::Publish(_) => self.kafka = true,
+                Step::Request(request) => self.admin |= request.port == Port::Admin,
                 Step::Stop(stop) | Step::Restart(stop) | Step::RollingRestart(stop) => {
                     self.breaks(&stop.what.value);
                 }
@@ -52,7 +55,6 @@ impl Needs {
                 | Step::Leave(_)
                 | Step::Send(_)
                 | Step::Heartbeat(_)
-                | Step::Request(_)
                 | Step::Raw(_)
                 | Step::Wait(_)
                 | Step::Deliver(_)

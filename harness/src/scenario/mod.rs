@@ -9,6 +9,7 @@ mod mistakes;
 mod parse;
 mod people;
 mod problem;
+mod request;
 mod rules;
 mod schema;
 mod seen;
@@ -18,6 +19,7 @@ mod stack;
 mod steps;
 mod text;
 mod time;
+mod token;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,18 +35,19 @@ pub use mistakes::mistakes;
 pub use parse::parse;
 pub use people::{Actor, Client, DEVICES_MAX, Device, Transport, Who};
 pub use problem::{Place, Problem, closest};
+pub use request::{Port, Request};
 pub use rules::{INVARIANTS, RULES};
 pub use schema::{schema, values, verbs};
 pub use seen::{Deliver, Expect, Never};
 pub use shared::load_shared;
 pub use spanned::Spanned;
-pub use stack::{Backends, Ping, Stack};
+pub use stack::{Backends, Ping, Pings, Stack};
 pub use steps::{
-    Connect, Join, Parallel, Publish, Raw, Repeat, Request, Send, Step, Token, TokenPlace, Use,
-    Wait, WaitFor,
+    Connect, Join, Parallel, Publish, Raw, Repeat, Send, Step, Use, Wait, WaitFor,
 };
 pub use text::{Generator, Text};
 pub use time::{Time, TimeNames};
+pub use token::{Token, TokenPlace};
 
 /// The language on one page, every step in it an example.
 pub const LANGUAGE: &str = include_str!("language.txt");

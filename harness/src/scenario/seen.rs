@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Spanned, Time, Who, steps::even_null};
+use super::{Spanned, Time, Who, spanned::even_null};
 
 /// Something that is true: now, `within` a time, or `for` a time.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

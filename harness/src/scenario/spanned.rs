@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_saphyr::Location;
 
 /// A value that knows where it is written.
@@ -46,4 +47,11 @@ impl<T: JsonSchema> JsonSchema for Spanned<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         T::json_schema(generator)
     }
+}
+
+/// A value of which `null` is one too: `payload: null` is a payload.
+pub(super) fn even_null<'de, D: Deserializer<'de>>(
+    d: D,
+) -> Result<Option<Spanned<Value>>, D::Error> {
+    Spanned::deserialize(d).map(Some)
 }

@@ -56,6 +56,15 @@ pub enum Backends {
     Embedded,
 }
 
+/// How a gateway pings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pings {
+    /// From one ping to the next.
+    pub interval: Duration,
+    /// How long it waits for the answer.
+    pub timeout: Duration,
+}
+
 /// The gateway's defaults of the times that scenarios can name.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -68,27 +77,37 @@ impl Stack {
         let or = |time: &Option<Spanned<Time>>, default| {
             time.as_ref().map_or(default, |time| time.value.fixed())
         };
-        // A setting that is named itself is the last word.
-        let setting = |name: &str| {
-            let value = self.settings.get(name)?;
-            value.value.parse().ok().map(Duration::from_millis)
-        };
         let seconds = |name: &str| {
             let value = self.settings.get(name)?;
             value.value.parse().ok().map(Duration::from_secs)
         };
-        let ping = self.ping.as_ref();
-        let interval = ping.map_or(PING_INTERVAL, |ping| ping.interval.value.fixed());
-        let timeout = ping.map_or(PING_TIMEOUT, |ping| ping.timeout.value.fixed());
+        let Pings { interval, timeout } = self.pings();
         let ttl = seconds("PRESENCE_TTL_S").unwrap_or_else(|| or(&self.presence_ttl, PRESENCE_TTL));
         TimeNames {
             ttl,
             heartbeat: or(&self.heartbeat, Duration::ZERO),
-            ping: setting("PING_INTERVAL_MS").unwrap_or(interval)
-                + setting("PING_TIMEOUT_MS").unwrap_or(timeout),
+            ping: interval + timeout,
             // No lease is longer than the TTL, which may be all that a scenario speaks of.
-            lease: setting("PRESENCE_LEASE_MS").unwrap_or_else(|| or(&self.lease, LEASE.min(ttl))),
+            lease: self
+                .setting("PRESENCE_LEASE_MS")
+                .unwrap_or_else(|| or(&self.lease, LEASE.min(ttl))),
         }
+    }
+
+    /// How its gateways ping.
+    pub fn pings(&self) -> Pings {
+        let ping = self.ping.as_ref();
+        let interval = ping.map_or(PING_INTERVAL, |ping| ping.interval.value.fixed());
+        let timeout = ping.map_or(PING_TIMEOUT, |ping| ping.timeout.value.fixed());
+        Pings {
+            interval: self.setting("PING_INTERVAL_MS").unwrap_or(interval),
+            timeout: self.setting("PING_TIMEOUT_MS").unwrap_or(timeout),
+        }
+    }
+
+    /// A setting in milliseconds that is named itself, which is the last word.
+    fn setting(&self, name: &str) -> Option<Duration> {
+        self.settings.get(name)?.value.parse().ok().map(Duration::from_millis)
     }
 }
 

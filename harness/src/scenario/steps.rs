@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    AckWanted, Crash, Deliver, Expect, Network, Never, Spanned, Stop, Text, Time, Who,
+    AckWanted, Crash, Deliver, Expect, Network, Never, Request, Spanned, Stop, Text, Time, Token,
+    TokenPlace, Who,
     people::{who_or, who_or_schema},
     schema::{PROCESSES, Scalar, one_verb},
+    spanned::even_null,
 };
 
 /// One step.
@@ -131,13 +133,6 @@ impl Step {
     }
 }
 
-/// A value of which `null` is one too: `payload: null` is a payload.
-pub(super) fn even_null<'de, D: Deserializer<'de>>(
-    d: D,
-) -> Result<Option<Spanned<Value>>, D::Error> {
-    Spanned::deserialize(d).map(Some)
-}
-
 /// `connect: alice.phone`, or with a token of another kind.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -167,56 +162,6 @@ impl From<Spanned<Who>> for Connect {
             name: None,
         }
     }
-}
-
-/// Which token a device shows.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Token {
-    /// One that the gateway takes.
-    #[default]
-    Good,
-    /// Good once, but no longer.
-    Expired,
-    /// Signed with another key.
-    WrongKey,
-    /// Signed with another algorithm.
-    WrongAlgorithm,
-    /// Signed with the right key, and with another algorithm that takes it.
-    LongerAlgorithm,
-    /// Not signed at all: `alg` is `none`.
-    Unsigned,
-    /// Its user is no UUID.
-    NoUser,
-    /// It never expires.
-    WithoutExpiry,
-    /// A text that is no token.
-    Malformed,
-    /// Not a string.
-    Number,
-    /// A text without a letter.
-    Empty,
-    /// None at all.
-    Missing,
-}
-
-/// Where a token goes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TokenPlace {
-    /// `auth.token` of the CONNECT packet.
-    #[default]
-    Auth,
-    /// `Authorization: Bearer ...`.
-    Header,
-    /// `Authorization` without `Bearer`.
-    BareHeader,
-    /// `Authorization: bEARER ...`: letter case does not matter.
-    OddHeader,
-    /// In the header, beside an `auth.token` that is empty and counts as absent.
-    HeaderBesideEmpty,
-    /// `auth.token`, beside a header with a bad token, which nobody reads then.
-    AuthBesideBadHeader,
 }
 
 /// `join` and `leave`: the Socket.IO events.
@@ -267,36 +212,6 @@ pub struct Send {
     pub ack: Option<Spanned<AckWanted>>,
     /// How long the ack may take.
     pub within: Option<Spanned<Time>>,
-}
-
-/// A request over HTTP.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// The actor whose token it carries.
-    pub by: Spanned<String>,
-    /// For example `POST /rooms/${general}/join`.
-    #[schemars(example = &"GET /rooms", example = &"POST /rooms/${general}/join")]
-    pub call: Spanned<String>,
-    /// The body that is sent, as JSON.
-    #[serde(default, deserialize_with = "even_null")]
-    pub body: Option<Spanned<Value>>,
-    /// The gateway that is asked, such as `gw1`.
-    pub to: Option<Spanned<String>>,
-    /// The status that is wanted.
-    pub status: Option<Spanned<u16>>,
-    /// What the body must contain.
-    #[serde(default, deserialize_with = "even_null")]
-    pub reply: Option<Spanned<Value>>,
-    /// With `POST /rooms`: the name of the room from here on.
-    #[serde(rename = "as")]
-    pub name: Option<Spanned<String>>,
-    /// Keeps a part of the reply under a name: `{ lobby: id }`.
-    #[serde(default)]
-    pub capture: BTreeMap<String, Spanned<String>>,
-    /// The token that it carries; `good` without.
-    #[serde(default)]
-    pub token: Token,
 }
 
 /// A frame as it is.

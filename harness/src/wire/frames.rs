@@ -11,9 +11,9 @@ const CLOSE: u8 = 8;
 /// What a peer said.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Message {
+    /// A packet; of a binary frame, which nothing in the contract is, a text that is none.
     Text(String),
-    /// A close frame, or bytes that are no Engine.IO text.
-    Other,
+    Close,
 }
 
 /// Reads frames.
@@ -45,7 +45,7 @@ impl Frames {
                 self.is_text = frame.opcode == TEXT;
             }
             CONTINUATION => {}
-            CLOSE => return Some(Message::Other),
+            CLOSE => return Some(Message::Close),
             _ => return None,
         }
         let room = MESSAGE_BYTES_MAX.saturating_sub(self.message.len());
@@ -54,11 +54,11 @@ impl Frames {
             return None;
         }
         let message = std::mem::take(&mut self.message);
-        Some(if self.is_text {
-            Message::Text(String::from_utf8_lossy(&message).into_owned())
+        Some(Message::Text(if self.is_text {
+            String::from_utf8_lossy(&message).into_owned()
         } else {
-            Message::Other
-        })
+            format!("a binary frame of {} bytes", message.len())
+        }))
     }
 }
 
@@ -98,12 +98,14 @@ mod tests {
         bytes.extend([0x89, 0x00, 0x80, 0x01, b']']);
         bytes.extend([0x81, 0x7e, 0x01, 0x2c]);
         bytes.extend([b'x'; 300]);
+        bytes.extend([0x82, 0x02, 4, 2]);
         bytes.extend([0x88, 0x00]);
         for piece in [1, 2, 7, 1_000] {
             let mut frames = Frames::default();
             let messages: Vec<_> = bytes.chunks(piece).flat_map(|it| frames.take(it)).collect();
-            let expect =
-                [Message::Text("42[]".to_owned()), Message::Text("x".repeat(300)), Message::Other];
+            let texts = ["42[]", &"x".repeat(300), "a binary frame of 2 bytes"];
+            let texts = texts.map(|text| Message::Text(text.to_owned()));
+            let expect: Vec<_> = texts.into_iter().chain([Message::Close]).collect();
             assert_eq!(messages, expect, "{piece}");
         }
     }

@@ -210,10 +210,10 @@ impl Tap {
                         (None, _) => {}
                     }
                 }
-                (frames::Message::Other, Some(session)) => {
+                (frames::Message::Close, Some(session)) => {
                     self.closed(session, direction == Direction::ToDevice);
                 }
-                (frames::Message::Other, None) => {}
+                (frames::Message::Close, None) => {}
             }
         }
     }

@@ -106,6 +106,10 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("stores-retries-again", &["retries"], "no-duplicate"),
     caught("stores-retries-in-other-letter-case-again", &["retries"], "no-duplicate"),
     caught("stores-one-retry-of-five-again", &["retries"], "no-duplicate"),
+    caught("stores-retries-of-another-socket-again", &["retries"], "no-duplicate"),
+    caught("stores-retries-after-a-second-again", &["retries"], "no-duplicate"),
+    caught("removes-only-the-newest-socket", &["membership"], "no-leak"),
+    caught("loses-the-second-message-of-a-second-device", &["multi-device"], "nothing-lost"),
     caught("refuses-retries", &["retries"], "retry-once"),
     caught("takes-ids-of-others-for-retries", &["retries"], "nothing-lost"),
     caught("keeps-the-words-of-the-retry", &["retries"], "as-sent"),
@@ -179,6 +183,15 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("says-why-a-token-is-bad", &["messages"], "http-unauthorised"),
     caught("has-pages-of-ten-after-a-cursor", &["history"], "http-history"),
     caught("has-pages-of-ninety-nine", &["history"], "http-history"),
+    caught("never-pings", &["presence"], "frames"),
+    caught("pings-all-the-time", &["messages"], "frames"),
+    caught("announces-another-interval", &["connect"], "frames"),
+    caught("announces-another-timeout", &["connect"], "frames"),
+    caught("lists-members-of-another-time", &["rooms"], "replies"),
+    caught("lets-pages-of-every-origin-read", &["rooms"], "replies"),
+    caught("has-an-empty-health", &["connect"], "replies"),
+    caught("has-no-metrics", &["connect"], "http-probes"),
+    caught("has-metrics-in-json", &["connect"], "replies"),
 ];
 
 /// On Kafka, Redis and Postgres.

@@ -55,6 +55,18 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
     Mutant {
+        name: "loses-the-second-message-of-a-second-device",
+        faults: &[Delivery(|gate, socket, message| {
+            let user = socket.user();
+            let is_second = gate
+                .sockets()
+                .iter()
+                .any(|other| other.user() == user && other.number < socket.number);
+            let is_lost = is_second && socket.known().heard.len() == 2;
+            if is_lost { vec![] } else { vec![message.down()] }
+        })],
+    },
+    Mutant {
         name: "loses-images",
         faults: &[Delivery(|_, _, message| {
             if message.text("type") == "IMAGE" { vec![] } else { vec![message.down()] }

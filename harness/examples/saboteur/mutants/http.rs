@@ -255,6 +255,52 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }
         })],
     },
+    Mutant {
+        name: "lists-members-of-another-time",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/rooms/*/members") && reply.status == 200 {
+                let mut members = reply.list();
+                for member in &mut members {
+                    let time = member["joinedAt"].as_str().unwrap_or_default();
+                    let digit = if time.ends_with("1Z") { "2Z" } else { "1Z" };
+                    let time = time.get(..time.len().saturating_sub(2)).unwrap_or_default();
+                    member["joinedAt"] = json!(format!("{time}{digit}"));
+                }
+                reply.set(&Value::Array(members));
+            }
+        })],
+    },
+    Mutant {
+        name: "lets-pages-of-every-origin-read",
+        faults: &[ReplyFault(|_, _, reply| {
+            let any = hyper::header::HeaderValue::from_static("*");
+            reply.headers.insert("access-control-allow-origin", any);
+        })],
+    },
+    Mutant {
+        name: "has-an-empty-health",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/health") && reply.status == 200 {
+                reply.set(&json!({}));
+            }
+        })],
+    },
+    Mutant {
+        name: "has-no-metrics",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/metrics") {
+                reply.status = 404;
+            }
+        })],
+    },
+    Mutant {
+        name: "has-metrics-in-json",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/metrics") && reply.status == 200 {
+                reply.set(&json!({"sockets": 7}));
+            }
+        })],
+    },
 ];
 
 /// The harness itself joins members to rooms before the first step, and would give up there.

@@ -1,13 +1,18 @@
 //! Rooms that leak, and joins and leaves that are not what they seem.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{
-    Fault::{Ack, Delivery, Down, Event},
+    Fault::{Ack, Delivery, Down, Event, Reply},
     Mutant,
     deliveries::others,
 };
-use crate::packets::Out;
+use crate::{
+    gate::{Gate, Socket, user_of},
+    packets::Out,
+};
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -46,6 +51,31 @@ pub(super) const MUTANTS: &[Mutant] = &[
             tell(former, &message);
             vec![message.down()]
         })],
+    },
+    Mutant {
+        name: "removes-only-the-newest-socket",
+        faults: &[
+            Delivery(|gate, _, message| {
+                let room = message.text("roomId");
+                let former: Vec<_> = others(gate, &message)
+                    .filter(|it| it.known().rooms.contains(room) && has_left(gate, it, room))
+                    .collect();
+                let is_older = |socket: &Arc<Socket>| {
+                    let user = socket.user();
+                    former.iter().any(|it| it.user() == user && it.number > socket.number)
+                };
+                tell(former.iter().filter(|it| is_older(it)).cloned(), &message);
+                vec![message.down()]
+            }),
+            Reply(|gate, asked, reply| {
+                if asked.is("POST", "/rooms/*/leave")
+                    && reply.status == 204
+                    && let Some(user) = asked.authorization().and_then(user_of)
+                {
+                    gate.remember(format!("{user} is out of {}", asked.part(2)), true);
+                }
+            }),
+        ],
     },
     Mutant {
         name: "leaves-with-all-devices",
@@ -164,6 +194,12 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
 ];
+
+/// Whether its user has left the room over HTTP.
+fn has_left(gate: &Gate, socket: &Socket, room: &str) -> bool {
+    let user = socket.user().unwrap_or_default();
+    gate.recall(&format!("{user} is out of {room}")).is_some()
+}
 
 fn tell(
     sockets: impl Iterator<Item = std::sync::Arc<crate::gate::Socket>>,

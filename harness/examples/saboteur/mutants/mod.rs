@@ -4,6 +4,7 @@ mod acks;
 mod backends;
 mod connect;
 mod deliveries;
+mod engine;
 mod fields;
 mod history;
 mod http;
@@ -65,6 +66,7 @@ impl Mutant {
             acks::MUTANTS,
             sends::MUTANTS,
             connect::MUTANTS,
+            engine::MUTANTS,
             history::MUTANTS,
             http::MUTANTS,
             presence::MUTANTS,

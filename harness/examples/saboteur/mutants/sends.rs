@@ -140,6 +140,39 @@ pub(super) const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
+        name: "stores-retries-of-another-socket-again",
+        faults: &[
+            Event(|gate, socket, event| {
+                let key = format!("first socket of {}", event.text("clientMsgId").to_lowercase());
+                let first = gate.recall(&key).unwrap_or_else(|| json!(socket.number));
+                gate.remember(key, first.clone());
+                gate.remember(format!("sent {}", event.text("clientMsgId").to_lowercase()), true);
+                let is_other = event.name == "sendMessage" && first != json!(socket.number);
+                if is_other { retry_as_new(gate, socket, event) } else { vec![event.up()] }
+            }),
+            Ack(first_id_in_ack),
+            Delivery(first_id),
+            Reply(first_ids),
+        ],
+    },
+    Mutant {
+        name: "stores-retries-after-a-second-again",
+        faults: &[
+            Event(|gate, socket, event| {
+                let key = format!("sent at {}", event.text("clientMsgId").to_lowercase());
+                let now = gate.age_ms();
+                let first = gate.recall(&key).and_then(|at| at.as_u64()).unwrap_or(now);
+                gate.remember(key, first);
+                gate.remember(format!("sent {}", event.text("clientMsgId").to_lowercase()), true);
+                let is_late = event.name == "sendMessage" && now > first + 1_000;
+                if is_late { retry_as_new(gate, socket, event) } else { vec![event.up()] }
+            }),
+            Ack(first_id_in_ack),
+            Delivery(first_id),
+            Reply(first_ids),
+        ],
+    },
+    Mutant {
         name: "stores-one-retry-of-five-again",
         faults: &[
             Event(|gate, socket, event| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::check;
-use super::{TIMES, uuid};
+use super::{PINGS, TIMES, uuid};
 use crate::history::{ConnectionId, History, What};
 
 /// The findings about a session that is opened so, by a gateway that was started by us or not.
@@ -15,7 +15,7 @@ fn opened(open: &Value, is_polling: bool, are_ours: bool) -> Vec<String> {
     let (connection, user, at) = (ConnectionId(1), uuid(2, 1), Duration::from_millis(1));
     history.push(at, What::Opened { connection, device, user, gateway, is_polling });
     history.push(at, What::Received { connection, packet: format!("0{open}") });
-    let findings = check(&history, &[], TIMES, are_ours);
+    let findings = check(&history, &[], TIMES, are_ours.then_some(PINGS));
     findings.iter().map(|it| format!("{}: {}", it.invariant, it.text)).collect()
 }
 
@@ -37,6 +37,7 @@ fn a_session_is_opened_with_its_fields_and_times_and_upgrades() {
         ("upgrades", json!(["websocket"])),
         ("pingInterval", json!("40000")),
         ("pingInterval", json!(25_000)),
+        ("pingTimeout", json!(10_000)),
         ("pingTimeout", json!(0)),
         ("maxPayload", Value::Null),
         ("extra", json!(1)),

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::Finding;
 use crate::{
     history::{ConnectionId, Entry, History, What},
-    scenario::TimeNames,
+    scenario::{Pings, TimeNames},
 };
 use faults::FAULTS;
 
@@ -35,8 +35,12 @@ const TIMES: TimeNames = TimeNames {
 const OPEN: &str =
     r#"0{"sid":"x","upgrades":[],"pingInterval":40000,"pingTimeout":20000,"maxPayload":1000}"#;
 
+/// How it says that it pings.
+const PINGS: Pings =
+    Pings { interval: Duration::from_secs(40), timeout: Duration::from_secs(20) };
+
 fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Finding> {
-    super::check(history, without, times, times == TIMES)
+    super::check(history, without, times, (times == TIMES).then_some(PINGS))
 }
 
 const DEVICES: [(&str, u128); 3] = [("alice.phone", 1), ("alice.laptop", 1), ("bob.phone", 2)];

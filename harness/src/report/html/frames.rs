@@ -282,7 +282,7 @@ mod tests {
         let seen: Vec<_> = read.list.iter().map(|frame| (frame[0], frame[3], frame[5])).collect();
         assert_eq!(seen, [(0, 0, 1), (10, 1, 1), (10, 3, 1), (10, 0, 2), (10, 2, 2), (10, 6, 0)]);
         assert_eq!(read.subjects, ["hi", "joinRoom #8"]);
-        assert_eq!(read.texts[0], ("sendMessage hi #7".to_owned(), sent.replace(ID, "hi")));
+        assert_eq!(read.texts[0], ("sendMessage #7 hi".to_owned(), sent.replace(ID, "hi")));
         assert_eq!(read.texts[5].0, "ping");
     }
 

@@ -1,0 +1,131 @@
+//! Gateways ping as they announce: neither never nor all the time.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
+
+use super::{Finding, faults::Fault};
+use crate::history::{Connection, ConnectionId, History, Story, What, shown};
+
+/// How late a ping may be on a busy machine.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// So many may come beyond twice those that were announced: what a slow network held back comes at once.
+const SPARE: u32 = 4;
+
+/// What one connection was promised, and what came.
+struct Pinged {
+    interval: Duration,
+    timeout: Duration,
+    times: Vec<Duration>,
+}
+
+pub(super) fn pings(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+    let mut all: BTreeMap<ConnectionId, Pinged> = BTreeMap::new();
+    for entry in history.entries() {
+        let What::Received { connection, packet } = &entry.what else { continue };
+        if let Some(open) = packet.strip_prefix('0').and_then(announced) {
+            all.insert(*connection, open);
+        } else if packet == "2"
+            && let Some(pinged) = all.get_mut(connection)
+        {
+            pinged.times.push(entry.at);
+        }
+    }
+    let faults = Fault::all(history);
+    for (id, pinged) in &all {
+        let Some(known) = story.connections.get(id) else { continue };
+        let end = known.closed.unwrap_or(story.end);
+        if let Some((at, what)) = wrong(known, pinged, end, &faults) {
+            let text = format!("{} was pinged {what}", known.device);
+            findings.push(Finding { invariant: "frames", at, text });
+        }
+    }
+}
+
+/// How a gateway says that it pings.
+fn announced(open: &str) -> Option<Pinged> {
+    let open: Value = serde_json::from_str(open).ok()?;
+    let number = |field: &str| open[field].as_u64().map(Duration::from_millis);
+    let (interval, timeout) = (number("pingInterval")?, number("pingTimeout")?);
+    (!interval.is_zero()).then(|| Pinged { interval, timeout, times: Vec::new() })
+}
+
+/// When something was wrong with the pings of a connection until its end, and what.
+fn wrong(
+    known: &Connection,
+    pinged: &Pinged,
+    end: Duration,
+    faults: &[Fault<'_>],
+) -> Option<(Duration, String)> {
+    let Pinged { interval, timeout, times } = pinged;
+    let lifetime = end.saturating_sub(known.opened);
+    let promised = lifetime.as_millis() / interval.as_millis().max(1);
+    let most = promised.saturating_mul(2).saturating_add(SPARE.into());
+    if times.len() as u128 > most {
+        let (count, every) = (times.len(), shown(*interval));
+        return Some((end, format!("{count} times in {}, not every {every}", shown(lifetime))));
+    }
+    // Whoever withholds pongs is pinged once, and then given up.
+    let limit = interval.saturating_add(*timeout).saturating_add(SLACK);
+    let moments = || std::iter::once(known.opened).chain(times.iter().copied());
+    let ends = times.iter().copied().chain([end]);
+    let (from, to) = moments().zip(ends).find(|(from, to)| to.saturating_sub(*from) > limit)?;
+    let is_theirs = |fault: &Fault<'_>| fault.what == known.device || fault.what == known.gateway;
+    if faults.iter().any(|fault| is_theirs(fault) && fault.touches(from, to, SLACK)) {
+        return None;
+    }
+    let (silent, every) = (shown(to.saturating_sub(from)), shown(*interval));
+    Some((to, format!("not once in {silent}, and every {every} was announced")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ConnectionId = ConnectionId(1);
+
+    /// What is said of a connection of ten seconds that was to be pinged every second.
+    fn said(pings: impl IntoIterator<Item = u64>, fault: Option<&str>) -> Vec<String> {
+        let mut history = History::default();
+        let ms = Duration::from_millis;
+        let [device, user, gateway] = ["alice.phone", "alice", "gw1"].map(str::to_owned);
+        let open = r#"0{"pingInterval":1000,"pingTimeout":1000}"#.to_owned();
+        history.push(
+            ms(0),
+            What::Opened { connection: ID, device, user, gateway, is_polling: false },
+        );
+        history.push(ms(0), What::Received { connection: ID, packet: open });
+        if let Some(what) = fault {
+            let text = "is slow".to_owned();
+            history.push(ms(1), What::Broken { what: what.to_owned(), text });
+        }
+        for at in pings {
+            history.push(ms(at), What::Received { connection: ID, packet: "2".to_owned() });
+        }
+        history.push(ms(10_000), What::Closed { connection: ID, by_gateway: false });
+        let mut findings = Vec::new();
+        super::pings(&history, &Story::read(&history), &mut findings);
+        findings.into_iter().map(|finding| finding.text).collect()
+    }
+
+    #[test]
+    fn pings_come_as_they_were_announced() {
+        assert_eq!(said((1..10).map(|n| n * 1_000), None), [""; 0]);
+        // A busy machine.
+        assert_eq!(said([1_900, 2_100, 4_900, 5_000, 8_500], None), [""; 0]);
+        assert_eq!(
+            said([], None),
+            [
+                "alice.phone was pinged not once in 10.00 s, and every 1.00 s was announced"
+            ]
+        );
+        assert_eq!(said((0..4).map(|n| n * 1_000), None).len(), 1);
+        assert_eq!(said([], Some("alice.phone")), [""; 0]);
+        assert_eq!(said([], Some("bob.phone")).len(), 1);
+        assert_eq!(
+            said((1..100).map(|n| n * 100), None),
+            ["alice.phone was pinged 99 times in 10.00 s, not every 1.00 s"]
+        );
+    }
+}
