@@ -204,7 +204,7 @@ async fn a_frame_is_read(browser: &Browser) {
         .await;
     browser.until("document.querySelectorAll('.mark[data-frame]').length === 1").await;
     browser.click(".mark[data-frame]").await;
-    shows(browser, "document.querySelector('.detail h4')?.innerText", "sendMessage hi #1").await;
+    shows(browser, "document.querySelector('.detail h4')?.innerText", "sendMessage #1 hi").await;
     let detail = browser.text(".detail").await;
     for part in
         ["alice.phone → gw1", "0.100000 s", "during line 5", "\"clientMsgId\": \"hi\"", "onerror"]
