@@ -2,6 +2,7 @@
 //! from the gateway: a mistake there must not hide here.
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use uuid::{Uuid, Variant};
 
 /// The topics: messages, persisted messages, memberships, dead letters.
 pub const TOPICS: [&str; 4] = [
@@ -35,6 +36,23 @@ pub const REFUSALS: [&str; 3] =
 
 /// Longest content of a message, in UTF-16 code units.
 pub const CONTENT_UNITS_MAX: usize = 5_000;
+
+/// Length of an id, in characters: only the hyphenated form is one.
+const ID_CHARS: usize = 36;
+
+/// Whether this is an id: a UUID with its hyphens, in any letter case.
+pub fn is_id(text: &str) -> bool {
+    text.len() == ID_CHARS && Uuid::try_parse(text).is_ok()
+}
+
+/// Whether this is the id of a message: a UUIDv7.
+pub fn is_message_id(text: &str) -> bool {
+    let id = Uuid::try_parse(text).ok().filter(|_| is_id(text));
+    id.is_some_and(|id| id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122)
+}
+
+/// An origin that nobody has allowed to read anything. The harness asks its own gateways in its name.
+pub const FOREIGN_ORIGIN: &str = "https://elsewhere.example";
 
 /// The milliseconds since 1970 of a time: RFC 3339 with a fraction and `Z`. `None`: it is none, or there is no such day.
 pub fn milliseconds_of(text: &str) -> Option<i64> {

@@ -65,6 +65,7 @@ fn failed() -> Run {
     let asked = What::Called {
         user: "alice".to_owned(),
         gateway: Some("gw1".to_owned()),
+        is_admin: false,
         call: format!("GET /rooms/{ROOM}/messages"),
         began: millis(85),
         status: 403,

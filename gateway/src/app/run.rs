@@ -117,7 +117,8 @@ pub async fn run(
 ) -> Result<(), AppError> {
     raise_open_files(config);
     let result = live(config, bound, &shutdown, ready).await;
-    // A start that failed leaves nothing behind either.
+    // A start that failed leaves nothing behind either, and no part of it has ended by itself.
+    shutdown.requested.cancel();
     shutdown.stopped.cancel();
     result
 }

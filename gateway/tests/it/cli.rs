@@ -72,6 +72,8 @@ fn kafka_or_the_database_down_at_the_start_exits_69_and_is_named() {
         let (code, _, stderr) = run(&down, &[role]);
         assert_eq!(code, 69, "{role}: {stderr}");
         assert!(stderr.contains("DATABASE_URL"), "{stderr}");
+        // Nothing beside the reason: what ends because of it is no news.
+        assert!(!stderr.contains("nobody asked for a stop"), "{role}: {stderr}");
     }
     let data = TempDir::new().unwrap();
     let embedded = base.with("DATA_DIR", data.path().display()).with("KAFKA_BROKERS", free);

@@ -6,15 +6,12 @@ use serde_json::{Value, json};
 use uuid::{Uuid, Variant};
 
 use super::{Finding, faults::Fault};
-use crate::contract::{CONTENT_UNITS_MAX, MESSAGE_ERRORS, ROOM_ERRORS};
+use crate::contract::{self, CONTENT_UNITS_MAX, MESSAGE_ERRORS, ROOM_ERRORS};
 use crate::history::{Connection, History, Sent, Story, moment, shown};
 
 /// How long an ack may take; and a bit for the machine.
 const ACK_LIMIT: Duration = Duration::from_secs(10);
 const SLACK: Duration = Duration::from_secs(1);
-
-/// Length of an id, in characters: only the hyphenated form is one.
-const ID_CHARS: usize = 36;
 
 /// What is said of an event without an ack.
 pub(super) const UNANSWERED: &str = "was never acknowledged";
@@ -90,6 +87,10 @@ fn misjudged(sent: &Sent, ack: &Value) -> Option<&'static str> {
     let is_message = sent.event == "sendMessage";
     let text = if is_message { "Invalid message format" } else { "Invalid room" };
     let is_refused = ack["error"] == text;
+    // Who is busy or about to stop need not look at what was sent.
+    if ["Rate limit exceeded", "Temporarily unavailable"].iter().any(|busy| ack["error"] == *busy) {
+        return None;
+    }
     match is_well_formed(sent)? {
         true if is_refused => Some("though its payload is right"),
         false if !is_refused => Some("though its payload is malformed"),
@@ -119,8 +120,8 @@ fn is_well_formed(sent: &Sent) -> Option<bool> {
 }
 
 fn is_id(value: &Value) -> bool {
-    let text = value.as_str().filter(|text| text.len() == ID_CHARS);
-    let id = text.and_then(|text| Uuid::try_parse(text).ok());
+    let id = value.as_str().filter(|text| contract::is_id(text));
+    let id = id.and_then(|text| Uuid::try_parse(text).ok());
     id.is_some_and(|id| id.get_variant() == Variant::RFC4122)
 }
 

@@ -32,8 +32,7 @@ fn of_this_run(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     let mut judge = |invariant, at: Duration, place: String, value: &Value| {
         let late = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
         each_time(value, &mut |field, text| {
-            let told =
-                if field == "messageId" { minted_at(text) } else { milliseconds_of(text) };
+            let told = if field == "messageId" { minted_at(text) } else { milliseconds_of(text) };
             let Some(told) = told else { return };
             if told < began - SKEW_MS || told > began + late + SKEW_MS {
                 let text =
@@ -55,7 +54,7 @@ fn of_this_run(history: &History, story: &Story, findings: &mut Vec<Finding>) {
 
 /// The `createdAt` of a room is told alike by each reply.
 fn rooms_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
-    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let mut known: BTreeMap<String, &str> = BTreeMap::new();
     for entry in history.entries() {
         let What::Called { call, reply, .. } = &entry.what else { continue };
         if !["GET /rooms", "POST /rooms"].contains(&call.as_str()) {
@@ -66,8 +65,8 @@ fn rooms_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
             let (Some(id), Some(made)) = (room["id"].as_str(), room["createdAt"].as_str()) else {
                 continue;
             };
-            let before = known.entry(id.to_lowercase()).or_insert_with(|| made.to_owned());
-            if before != made {
+            let before = known.entry(id.to_lowercase()).or_insert(made);
+            if !is_same_time(before, made) {
                 let name = history.name(id);
                 let text = format!(
                     "`{call}` was answered with the `createdAt` {made} for {name}, and before it was {before}"
@@ -80,13 +79,13 @@ fn rooms_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
 
 /// The `joinedAt` of a member is the one that their join was answered with, as long as they have not joined again.
 fn members_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
-    let mut joins: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
-    let mut first_join: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut joins: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+    let mut first_join: BTreeMap<(String, String), Duration> = BTreeMap::new();
     let (mut uncertain, mut earlier) = (BTreeSet::new(), BTreeSet::new());
     for (room, call) in rooms_called(history).filter(|(_, call)| call.what == "join") {
         let key = (room, call.user.to_lowercase());
         if call.status == 201 {
-            first_join.entry(key.clone()).or_insert(call.place);
+            first_join.entry(key.clone()).or_insert(call.at);
             joins.entry(key).or_default().extend(call.reply["joinedAt"].as_str());
         } else if call.status == 0 || call.status >= 500 {
             // It may have joined all the same.
@@ -101,15 +100,17 @@ fn members_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
             };
             let key = (room.clone(), user.to_lowercase());
             // Who was a member before the first step has a time that no answer told.
-            let is_earlier = first_join.get(&key).is_none_or(|first| call.place < *first);
+            let may_be_earlier = first_join.get(&key).is_none_or(|first| call.began < *first);
             let times = joins.entry(key.clone()).or_default();
-            if is_earlier && earlier.insert(key.clone()) {
-                times.insert(told);
+            if may_be_earlier && earlier.insert(key.clone()) {
+                times.push(told);
             }
-            if !times.contains(told) && !uncertain.contains(&key) {
-                let (user, room) = (history.name(user), history.name(&room));
+            let is_known = times.iter().any(|time| is_same_time(time, told));
+            if !is_known && !uncertain.contains(&key) {
+                let (user, room, known) =
+                    (history.name(user), history.name(&room), times.join(", "));
                 let text = format!(
-                    "the members of {room} were told with {user}'s `joinedAt` {told}, and before it was another one"
+                    "the members of {room} were told with {user}'s `joinedAt` {told}, who had joined at {known}"
                 );
                 findings.push(Finding { invariant: "replies", at: call.at, text });
             }
@@ -117,10 +118,14 @@ fn members_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether two times are the same, however precise they are written.
+fn is_same_time(one: &str, other: &str) -> bool {
+    one == other || milliseconds_of(one).is_some_and(|time| milliseconds_of(other) == Some(time))
+}
+
 /// A request about one room.
 struct RoomCall<'h> {
-    /// In the history: of two that came at once, one came first.
-    place: usize,
+    began: Duration,
     at: Duration,
     user: &'h str,
     /// `join`, `leave`, `members` or `messages`.
@@ -131,11 +136,14 @@ struct RoomCall<'h> {
 
 /// The requests about rooms, each with the room's id in lower case.
 fn rooms_called(history: &History) -> impl Iterator<Item = (String, RoomCall<'_>)> {
-    history.entries().iter().enumerate().filter_map(|(place, entry)| {
-        let What::Called { user, call, status, reply, .. } = &entry.what else { return None };
+    history.entries().iter().filter_map(|entry| {
+        let What::Called { user, call, began, status, reply, .. } = &entry.what else {
+            return None;
+        };
         let (_, path) = call.split_once(" /rooms/")?;
         let (room, what) = path.split('?').next()?.split_once('/')?;
-        let call = RoomCall { place, at: entry.at, user, what, status: *status, reply };
+        let (began, at) = (*began, entry.at);
+        let call = RoomCall { began, at, user, what, status: *status, reply };
         Some((room.to_lowercase(), call))
     })
 }
@@ -171,17 +179,19 @@ mod tests {
 
     fn texts(replies: &[(&str, Value)]) -> Vec<String> {
         let mut history = History::beginning_at(milliseconds_of(NOON).unwrap());
-        for (call, reply) in replies {
+        for (second, (call, reply)) in (1..).zip(replies) {
+            let at = Duration::from_secs(second);
             let what = What::Called {
                 user: "alice".to_owned(),
                 gateway: None,
+                is_admin: false,
                 call: (*call).to_owned(),
-                began: Duration::ZERO,
+                began: at,
                 status: if call.ends_with("/join") { 201 } else { 200 },
                 reply: reply.clone(),
                 headers: BTreeMap::new(),
             };
-            history.push(Duration::from_secs(1), what);
+            history.push(at, what);
         }
         let mut findings = Vec::new();
         clock(&history, &Story::read(&history), &mut findings);
@@ -218,7 +228,9 @@ mod tests {
         assert_eq!(texts(&[joined(first), members(second)]).len(), 1);
         // They joined again, or were there before the first step.
         assert!(texts(&[members(first), joined(second), members(second)]).is_empty());
-        assert!(texts(&[joined(first), members(first), joined(second), members(second)]).is_empty());
+        assert!(
+            texts(&[joined(first), members(first), joined(second), members(second)]).is_empty()
+        );
         assert!(texts(&[members(first), members(first)]).is_empty());
         assert_eq!(texts(&[members(first), members(second)]).len(), 1);
     }

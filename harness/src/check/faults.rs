@@ -40,3 +40,8 @@ impl<'h> Fault<'h> {
         self.until.is_some_and(|until| until < opened)
     }
 }
+
+/// Whether the answer to a CONNECT may have been lost, with a network or a gateway, so that nobody knows whose a socket is.
+pub(super) fn may_hide_a_welcome(faults: &[Fault<'_>]) -> bool {
+    faults.iter().any(|fault| !["postgres", "kafka"].contains(&fault.what))
+}

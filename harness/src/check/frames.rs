@@ -6,10 +6,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use uuid::{Uuid, Variant};
 
 use super::Finding;
-use crate::contract::{CONTENT_UNITS_MAX, is_message_time};
+use crate::contract::{CONTENT_UNITS_MAX, is_id, is_message_id, is_message_time};
 use crate::{
     history::{History, Story, What, id_and_json},
     scenario::Pings,
@@ -143,17 +142,16 @@ pub(super) fn message(message: &Value) -> Result<(), String> {
     for field in FIELDS {
         text(field)?;
     }
-    let id = Uuid::try_parse(text("messageId")?).ok();
-    if !id.is_some_and(|id| id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122) {
+    if !is_message_id(text("messageId")?) {
         return Err(format!("has the `messageId` {}, which is no UUIDv7", fields["messageId"]));
     }
     for field in ["roomId", "senderId"] {
         let id = text(field)?;
-        if Uuid::try_parse(id).is_err() || id.to_lowercase() != id {
+        if !is_id(id) || id.to_lowercase() != id {
             return Err(format!("has the `{field}` {id:?}, which is no UUID in lower case"));
         }
     }
-    if Uuid::try_parse(text("clientMsgId")?).is_err() {
+    if !is_id(text("clientMsgId")?) {
         return Err(format!("has the `clientMsgId` {}, which is no UUID", fields["clientMsgId"]));
     }
     if !["TEXT", "IMAGE", "SYSTEM"].contains(&text("type")?) {

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Finding, delivery, faults::Fault};
+use super::{
+    Finding, delivery,
+    faults::{Fault, may_hide_a_welcome},
+};
 use crate::{
     history::{History, Story, What, moment, shown},
     scenario::TimeNames,
 };
 
-/// How long after the end of a connection its entry may still be there.
-const SOON: Duration = Duration::from_secs(1);
+/// How long after the end of a connection its entry may still be there; a busy machine included.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Every accepted message is one row.
 pub(super) fn rows(history: &History, story: &Story, findings: &mut Vec<Finding>) {
@@ -62,8 +65,7 @@ pub(super) fn entries(
                 known.socket.as_ref() == Some(socket) && known.user.eq_ignore_ascii_case(user)
             });
             let Some(owner) = owner else {
-                // The answer to its CONNECT may have been lost with a network or a gateway.
-                if faults.iter().any(|fault| fault.what != "postgres" && fault.what != "kafka") {
+                if may_hide_a_welcome(&faults) {
                     continue;
                 }
                 report(format!(

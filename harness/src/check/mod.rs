@@ -40,13 +40,22 @@ impl Finding {
     }
 }
 
+/// What is known of gateways that were started for this run.
+#[derive(Clone, Copy, Debug)]
+pub struct Ours {
+    /// How they must say that they ping.
+    pub pings: Pings,
+    /// Nobody has told them of origins whose pages may read what they say.
+    pub origins_are_closed: bool,
+}
+
 /// Everything that is wrong with a history, in the order of time; `without` names the invariants that are left unjudged.
-/// `ours`: how gateways ping that were started for this run, so they must announce it.
+/// `ours`: of gateways that were started for this run.
 pub fn check(
     history: &History,
     without: &[&str],
     times: TimeNames,
-    ours: Option<Pings>,
+    ours: Option<Ours>,
 ) -> Vec<Finding> {
     let story = Story::read(history);
     let mut findings = Vec::new();
@@ -55,10 +64,10 @@ pub fn check(
     delivery::no_leak(history, &story, &mut findings);
     order::one_order(history, &story, &mut findings);
     acks::one_ack(history, &story, &mut findings);
-    frames::frames(history, &story, ours, &mut findings);
+    frames::frames(history, &story, ours.map(|ours| ours.pings), &mut findings);
     pings::pings(history, &story, &mut findings);
     words::as_sent(history, &story, &mut findings);
-    replies::replies(history, ours.is_some(), &mut findings);
+    replies::replies(history, ours.is_some_and(|ours| ours.origins_are_closed), &mut findings);
     clock::clock(history, &story, &mut findings);
     connections::stays_connected(history, times, &mut findings);
     presence::presence(history, &story, times, &mut findings);

@@ -5,23 +5,40 @@ use serde_json::Value;
 /// What a gateway depends on, each by the words that name it.
 const DEPENDENCIES: [(&str, &[&str]); 3] = [
     ("the broker", &["kafka", "broker", "log"]),
-    ("the database", &["postgres", "database", "sqlite", "store"]),
+    ("the database", &["postgres", "postgresql", "database", "db", "sqlite", "store"]),
     ("presence", &["redis", "presence"]),
 ];
 
-/// `GET /health` names each dependency, whether all is well (200) or not (503).
-/// A worker knows nothing of presence.
-pub(super) fn health(reply: &Value, is_worker: bool) -> Result<(), String> {
+/// What is wrong with an answer on the admin port.
+pub(super) fn page(
+    verb: &str,
+    path: &str,
+    status: u16,
+    reply: &Value,
+    is_worker: bool,
+) -> Result<(), String> {
+    match (verb, path.split('?').next().unwrap_or_default(), status) {
+        ("GET", "/health", 200 | 503) => health(reply, is_worker),
+        ("GET", "/metrics", 200) => metrics(reply),
+        _ => Ok(()),
+    }
+}
+
+/// `GET /health` names each dependency, whether all is well (200) or not (503). A worker knows nothing of presence.
+fn health(reply: &Value, is_worker: bool) -> Result<(), String> {
     if !reply.is_object() {
         return Err(format!("{reply}, which is no object"));
     }
     let mut names = Vec::new();
-    keys_and_texts(reply, &mut names);
+    names_in(reply, &mut names);
     for (what, words) in DEPENDENCIES {
         if is_worker && what == "presence" {
             continue;
         }
-        if !names.iter().any(|name| words.iter().any(|word| name.contains(word))) {
+        let is_it = |name: &String| {
+            name.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
+        };
+        if !names.iter().any(is_it) {
             return Err(format!("{reply}, which does not name {what}"));
         }
     }
@@ -29,7 +46,7 @@ pub(super) fn health(reply: &Value, is_worker: bool) -> Result<(), String> {
 }
 
 /// `GET /metrics` is Prometheus' text: comments, and lines of a name, labels and a number.
-pub(super) fn metrics(reply: &Value) -> Result<(), String> {
+fn metrics(reply: &Value) -> Result<(), String> {
     let text = reply.as_str().unwrap_or_default();
     let mut samples = 0;
     for line in text.lines().map(str::trim).filter(|it| !it.is_empty() && !it.starts_with('#')) {
@@ -61,17 +78,18 @@ fn is_sample(line: &str) -> bool {
         && numbers.next().is_none()
 }
 
-fn keys_and_texts(value: &Value, names: &mut Vec<String>) {
+/// The names of fields, and what is called `name`, in lower case.
+fn names_in(value: &Value, names: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
             for (name, item) in fields {
                 names.push(name.to_lowercase());
-                keys_and_texts(item, names);
+                names.extend(item.as_str().filter(|_| name == "name").map(str::to_lowercase));
+                names_in(item, names);
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| keys_and_texts(item, names)),
-        Value::String(text) => names.push(text.to_lowercase()),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Array(items) => items.iter().for_each(|item| names_in(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -83,20 +101,30 @@ mod tests {
 
     #[test]
     fn health_names_each_dependency() {
-        let good = json!({"status": "up", "dependencies": {"kafka": {}, "postgres": {}, "redis": {}}});
+        let good =
+            json!({"status": "up", "dependencies": {"kafka": {}, "postgres": {}, "redis": {}}});
         assert_eq!(health(&good, false), Ok(()));
-        let listed = json!({"checks": [{"name": "Broker"}, {"name": "database"}, {"name": "redis"}]});
+        let listed =
+            json!({"checks": [{"name": "Broker"}, {"name": "database"}, {"name": "redis"}]});
         assert_eq!(health(&listed, false), Ok(()));
         let of_worker = json!({"kafka": {}, "postgres": {}});
         assert_eq!(health(&of_worker, true), Ok(()));
-        for bad in [of_worker, json!({}), json!("ok"), json!({"kafka": 1, "redis": 1}), Value::Null] {
+        for bad in [
+            of_worker,
+            json!({"kafka": 1, "catalog": 1, "redis": 1}),
+            json!({}),
+            json!("ok"),
+            json!({"kafka": 1, "redis": 1}),
+            Value::Null,
+        ] {
             assert!(health(&bad, false).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn metrics_are_samples() {
-        let good = "# HELP x y\nx_total{a=\"b} c\",d=\"e\"} 1.5\nup 1\nq{quantile=\"0.5\"} NaN 1700\n\n";
+        let good =
+            "# HELP x y\nx_total{a=\"b} c\",d=\"e\"} 1.5\nup 1\nq{quantile=\"0.5\"} NaN 1700\n\n";
         assert_eq!(metrics(&json!(good)), Ok(()));
         for bad in ["", "# only\n", "{\"a\": 1}", "x", "x one", "7x 1", "x 1 2 3"] {
             assert!(metrics(&json!(bad)).is_err(), "{bad}");

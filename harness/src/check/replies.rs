@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::{Finding, frames, pages};
-use crate::contract::milliseconds_of;
+use crate::contract::{FOREIGN_ORIGIN, is_id, milliseconds_of};
 use crate::history::{History, What};
 
 /// The errors of HTTP, as statuses and their names.
@@ -21,19 +20,25 @@ const ERRORS: [(u16, &str); 8] = [
     (503, "Service Unavailable"),
 ];
 
-/// `are_ours`: the gateways were started for this run, with no other origin that is allowed unless it is named.
-pub(super) fn replies(history: &History, are_ours: bool, findings: &mut Vec<Finding>) {
+/// `origins_are_closed`: no page of another origin may read a reply.
+pub(super) fn replies(history: &History, origins_are_closed: bool, findings: &mut Vec<Finding>) {
     for entry in history.entries() {
-        let What::Called { user, gateway, call, status, reply, headers, .. } = &entry.what else {
+        let What::Called { user, gateway, is_admin, call, status, reply, headers, .. } =
+            &entry.what
+        else {
             continue;
         };
         // 0: there was no answer.
-        let is_worker = gateway.as_ref().is_some_and(|asked| asked.starts_with("worker"));
-        if let Some((verb, path)) = call.split_once(' ').filter(|_| *status != 0)
-            && let Err(reason) = judge(verb, path, *status, reply, is_worker)
+        let Some((verb, path)) = call.split_once(' ').filter(|_| *status != 0) else { continue };
+        let judged = if *is_admin {
+            let is_worker = gateway.as_ref().is_some_and(|asked| asked.starts_with("worker"));
+            pages::page(verb, path, *status, reply, is_worker)
+        } else {
+            judge(verb, path, *status, reply)
                 .and_then(|()| judge_headers(path, *status, reply, headers))
-                .and_then(|()| if are_ours { judge_origin(headers) } else { Ok(()) })
-        {
+                .and_then(|()| if origins_are_closed { judge_origin(headers) } else { Ok(()) })
+        };
+        if let Err(reason) = judged {
             let user = history.name(user);
             let text = format!("`{call}` of {user} was answered {status} with {reason}");
             findings.push(Finding { invariant: "replies", at: entry.at, text });
@@ -61,31 +66,23 @@ fn judge_headers(
     Ok(())
 }
 
-/// Whether a page of any other origin may read a reply, which only `dev` lets it.
+/// Whether a page of another origin may read a reply, which only `dev` lets it unless `CORS_ORIGINS` names it.
 fn judge_origin(headers: &BTreeMap<String, String>) -> Result<(), String> {
-    let allowed = headers.get("access-control-allow-origin").map(String::as_str);
-    if allowed == Some("*") {
-        return Err("`Access-Control-Allow-Origin: *`, which lets every page read it".to_owned());
+    match headers.get("access-control-allow-origin").map(String::as_str) {
+        Some(allowed) if ["*", FOREIGN_ORIGIN].contains(&allowed) => {
+            Err(format!("`Access-Control-Allow-Origin: {allowed}`, and nobody allowed that"))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// What is wrong with a body.
 type Shape = fn(&Value) -> Result<(), String>;
 
 /// What is wrong with a reply to this request.
-fn judge(
-    verb: &str,
-    path: &str,
-    status: u16,
-    reply: &Value,
-    is_worker: bool,
-) -> Result<(), String> {
+fn judge(verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), String> {
     let path = path.split('?').next().unwrap_or_default();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    if (verb, &parts[..]) == ("GET", &["health"]) && [200, 503].contains(&status) {
-        return pages::health(reply, is_worker);
-    }
     if status >= 400 {
         // Probes and handshakes say in their own words what is wrong.
         let is_theirs = parts[0] == "socket.io" || (parts.len() == 1 && parts[0] != "rooms");
@@ -113,7 +110,6 @@ fn judge(
             ascending(reply)
         }),
         ("GET", ["users", _, "presence"]) => (200, presence),
-        ("GET", ["metrics"]) => (200, pages::metrics),
         _ => return Ok(()),
     };
     if status != wanted {
@@ -205,8 +201,8 @@ fn exactly(reply: &Value, names: &[&str]) -> Result<(), String> {
 
 fn id(reply: &Value, field: &str) -> Result<(), String> {
     let text = reply[field].as_str().unwrap_or_default();
-    let is_id = Uuid::try_parse(text).is_ok() && text.len() == 36 && text == text.to_lowercase();
-    is_id.then_some(()).ok_or_else(|| format!("the `{field}` {}", reply[field]))
+    let is_right = is_id(text) && text == text.to_lowercase();
+    is_right.then_some(()).ok_or_else(|| format!("the `{field}` {}", reply[field]))
 }
 
 fn time(reply: &Value, field: &str) -> Result<(), String> {

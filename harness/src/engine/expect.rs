@@ -214,6 +214,7 @@ impl Running<'_> {
         self.world.recorder.push(What::Called {
             user: user.to_owned(),
             gateway,
+            is_admin: request.port == Port::Admin,
             call: call.clone(),
             began,
             status,

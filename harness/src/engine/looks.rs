@@ -1,12 +1,12 @@
 //! One look at presence, through the API and literally in Redis.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 
 use super::{observe, records, steps::Running};
 use crate::{
-    history::{gateway_of, shown},
+    history::{Connection, gateway_of, shown},
     plural::counted,
     scenario::Expect,
 };
@@ -68,14 +68,13 @@ impl Running<'_> {
                 seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl > least_ttl(&key, at_most))
             });
         if let Some(user) = key.strip_prefix("presence:user:") {
-            let sockets = self.world.recorder.look(|story| {
-                let theirs =
-                    story.connections.values().filter(|it| it.user.eq_ignore_ascii_case(user));
-                theirs.filter_map(|it| it.socket.clone()).collect()
-            });
+            let sockets = self.sockets_of(user, |_| true);
             records::entries(&seen.fields, &sockets)
                 .map_err(|reason| format!("it has {reason}"))?;
-            observe::leases(self.world, &seen.fields).await?;
+            // Of what is gone an entry may outlive its lease.
+            let alive = self.sockets_of(user, Connection::is_connected);
+            let fields = seen.fields.iter().filter(|(socket, _)| alive.contains(socket));
+            observe::leases(self.world, fields).await?;
         }
         let fields: Vec<String> =
             seen.fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
@@ -91,6 +90,15 @@ impl Running<'_> {
             "it does not exist".to_owned()
         };
         Ok(Look { is_true, seen })
+    }
+
+    /// The sockets that a user has had.
+    fn sockets_of(&self, user: &str, which: impl Fn(&Connection) -> bool) -> BTreeSet<String> {
+        self.world.recorder.look(|story| {
+            let theirs = story.connections.values();
+            let theirs = theirs.filter(|it| it.user.eq_ignore_ascii_case(user) && which(it));
+            theirs.filter_map(|it| it.socket.clone()).collect()
+        })
     }
 
     /// Whether a hash has the field that is wanted, and in it what is wanted of its value.

@@ -124,7 +124,7 @@ async fn judged(
     mut failures: Vec<Failure>,
 ) -> Result<(History, Vec<Finding>, Vec<Failure>), tokio::task::JoinError> {
     let history = world.recorder.history();
-    let (times, ours) = (world.times, world.site.deployment.as_ref().map(|_| world.pings));
+    let (times, ours) = (world.times, world.site.deployment.as_ref().map(|_| world.ours));
     let judging = tokio::task::spawn_blocking(move || {
         let without: Vec<&str> = without.iter().map(String::as_str).collect();
         let findings = check(&history, &without, times, ours);

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How long one look may take.
-const LOOK_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// A key of Redis.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,10 @@ pub(super) async fn redis_key(world: &World, key: &str) -> Result<Key, String> {
 }
 
 /// Whether the gateway of every entry has a lease, which is older than the entry.
-pub(super) async fn leases(world: &World, entries: &[(String, String)]) -> Result<(), String> {
+pub(super) async fn leases(
+    world: &World,
+    entries: impl Iterator<Item = &(String, String)>,
+) -> Result<(), String> {
     for (_, value) in entries {
         let value: Value = serde_json::from_str(value).unwrap_or_default();
         let key = format!("presence:server:{}", value["serverId"].as_str().unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -13,6 +13,7 @@ use rdkafka::{
 use serde_json::Value;
 
 use super::{
+    observe::LOOK_LIMIT,
     records::{Record, as_sent, changes, letter, record},
     world::World,
 };
@@ -21,9 +22,6 @@ use crate::{
     deploy::Topics,
     history::Sent,
 };
-
-/// How long one look may take.
-const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// A record that is keyed by one of the scenario's rooms.
 struct Kept {
@@ -88,7 +86,8 @@ async fn members(world: &World, records: &[Value]) -> BTreeMap<String, BTreeSet<
         let path = format!("/rooms/{room}/members");
         for (_, user) in world.actors() {
             if let Ok((200, list)) = world.call(user, "GET", &path, None, None).await {
-                let ids = list.as_array().into_iter().flatten().filter_map(|it| it["userId"].as_str());
+                let ids =
+                    list.as_array().into_iter().flatten().filter_map(|it| it["userId"].as_str());
                 all.insert(room.to_owned(), ids.map(str::to_lowercase).collect());
                 break;
             }
@@ -100,43 +99,44 @@ async fn members(world: &World, records: &[Value]) -> BTreeMap<String, BTreeSet<
 /// The records of a topic that are keyed by one of these rooms, and how many partitions it has.
 fn read(topics: &Topics, topic: &str, rooms: &[String]) -> Result<(Vec<Kept>, usize), String> {
     let failed = |error: rdkafka::error::KafkaError| format!("Kafka says: {error}");
+    let deadline = Instant::now() + LOOK_LIMIT;
+    let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", &topics.brokers)
         .set("group.id", "harness")
         .set("enable.auto.commit", "false")
         .create()
         .map_err(failed)?;
-    let metadata = consumer.fetch_metadata(Some(topic), LOOK_LIMIT).map_err(failed)?;
+    let metadata = consumer.fetch_metadata(Some(topic), left()).map_err(failed)?;
     let partitions = metadata.topics().first().map(|it| it.partitions().len()).unwrap_or_default();
     let mut assigned = TopicPartitionList::new();
     let mut missing = 0;
     for partition in 0..i32::try_from(partitions).unwrap_or_default() {
-        let (low, high) =
-            consumer.fetch_watermarks(topic, partition, LOOK_LIMIT).map_err(failed)?;
+        let (low, high) = consumer.fetch_watermarks(topic, partition, left()).map_err(failed)?;
         missing += high - low;
         if high > low {
-            assigned
-                .add_partition_offset(topic, partition, Offset::Offset(low))
-                .map_err(failed)?;
+            assigned.add_partition_offset(topic, partition, Offset::Offset(low)).map_err(failed)?;
         }
     }
     consumer.assign(&assigned).map_err(failed)?;
     let mut records = Vec::new();
     while missing > 0 {
-        let Some(found) = consumer.poll(LOOK_LIMIT) else {
+        let Some(found) = consumer.poll(left()) else {
             return Err(format!("{missing} records did not come"));
         };
+        let found = found.map_err(failed)?;
         missing -= 1;
-        let kept = kept(&found.map_err(failed)?);
-        if rooms.contains(&kept.key) {
-            records.push(kept);
+        let key = String::from_utf8_lossy(found.key().unwrap_or_default());
+        if rooms.iter().any(|room| *room == key) {
+            records.push(kept(&found));
         }
     }
     Ok((records, partitions))
 }
 
 fn kept(record: &BorrowedMessage<'_>) -> Kept {
-    let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let text =
+        |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
     let headers = record.headers().into_iter().flat_map(|headers| headers.iter());
     Kept {
         key: text(record.key()),

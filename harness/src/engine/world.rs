@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use super::{EngineError, device::Device};
 use crate::{
+    check::Ours,
+    contract::FOREIGN_ORIGIN,
     deploy::Site,
     generate::Source,
     history::{Recorder, What},
-    scenario::{Pings, Scenario, Spanned, Time, TimeNames, Who},
+    scenario::{Scenario, Spanned, Time, TimeNames, Who},
 };
 
 /// A message that was sent under a name.
@@ -48,7 +50,8 @@ pub(super) struct World {
     pub(super) site: Site,
     pub(super) recorder: Arc<Recorder>,
     pub(super) times: TimeNames,
-    pub(super) pings: Pings,
+    /// What is known of our own gateways.
+    pub(super) ours: Ours,
     pub(super) heartbeat: Option<Duration>,
     pub(super) devices: BTreeMap<String, Arc<tokio::sync::Mutex<Device>>>,
     pub(super) http: reqwest::Client,
@@ -64,6 +67,8 @@ struct Names {
     rooms: BTreeMap<String, String>,
     captured: BTreeMap<String, String>,
     messages: BTreeMap<String, Vec<Named>>,
+    /// How often a name was given to messages.
+    rounds: BTreeMap<String, usize>,
     stopped: BTreeSet<String>,
     /// What is broken and must be mended before the judgement.
     broken: BTreeSet<String>,
@@ -100,7 +105,10 @@ impl World {
             site,
             recorder,
             times: scenario.stack.times(),
-            pings: scenario.stack.pings(),
+            ours: Ours {
+                pings: scenario.stack.pings(),
+                origins_are_closed: !scenario.stack.settings.contains_key("CORS_ORIGINS"),
+            },
             heartbeat: scenario.stack.heartbeat.as_ref().map(|it| it.value.fixed()),
             devices,
             http: reqwest::Client::builder()
@@ -144,6 +152,10 @@ impl World {
         let mut request = self.http.request(verb, format!("http://{address}{path}"));
         if let Some(token) = token {
             request = request.bearer_auth(token);
+        }
+        // Somebody else's gateways may refuse those that they do not know.
+        if self.site.deployment.is_some() {
+            request = request.header("origin", FOREIGN_ORIGIN);
         }
         if let Some(body) = body {
             request = request.json(body);
@@ -228,12 +240,23 @@ impl World {
     }
 
     pub(super) fn name_messages(&self, name: &str, messages: Vec<Named>) {
-        let is_one = messages.len() == 1;
-        for (n, message) in messages.iter().enumerate() {
-            let name = if is_one { name.to_owned() } else { format!("{name}[{}]", n + 1) };
-            self.recorder.call(&message.client_msg_id, &name);
+        let call = |name: &str, messages: &[Named]| {
+            let is_one = messages.len() == 1;
+            for (n, message) in messages.iter().enumerate() {
+                let name = if is_one { name.to_owned() } else { format!("{name}[{}]", n + 1) };
+                self.recorder.call(&message.client_msg_id, &name);
+            }
+        };
+        call(name, &messages);
+        let mut names = self.names();
+        let round = names.rounds.entry(name.to_owned()).or_default();
+        *round += 1;
+        let earlier = format!("{name}@{}", *round - 1);
+        // In a `repeat` the name means those of the newest round.
+        if let Some(before) = names.messages.insert(name.to_owned(), messages) {
+            drop(names);
+            call(&earlier, &before);
         }
-        self.names().messages.insert(name.to_owned(), messages);
     }
 
     /// The id that a name stands for in a text.

@@ -59,6 +59,8 @@ pub enum What {
     Called {
         user: String,
         gateway: Option<String>,
+        /// On the port for operators.
+        is_admin: bool,
         call: String,
         #[serde(serialize_with = "in_seconds")]
         began: Duration,

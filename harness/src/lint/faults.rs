@@ -27,12 +27,16 @@ impl Linter<'_> {
         } else if let Step::RollingRestart(Stop { what, how }) = step {
             self.must_end(*how, what);
             let known = ["gateways".to_owned(), "workers".to_owned()];
-            if self.is_one_of("group of processes", &what.value, &known, what.into())
-                && what.value == "gateways"
-            {
-                for gateway in numbered("gw", self.scenario.stack.gateways.value) {
-                    self.end_of_gateway(&gateway);
-                    self.known.stopped.remove(&gateway);
+            if self.is_one_of("group of processes", &what.value, &known, what.into()) {
+                let stack = &self.scenario.stack;
+                let all = match what.value.as_str() {
+                    "gateways" => numbered("gw", stack.gateways.value),
+                    _ => numbered("worker", stack.workers.value),
+                };
+                for process in all {
+                    self.end_of_gateway(&process);
+                    self.known.stopped.remove(&process);
+                    self.known.frozen.remove(&process);
                 }
             }
         } else if let Step::Start(what) = step {
@@ -113,9 +117,13 @@ impl Linter<'_> {
     /// Nobody connects to what does not run.
     pub(super) fn must_run(&mut self, device: &str, place: Place) {
         let gateway = self.gateway_of(device).map(str::to_owned);
-        if let Some(gateway) = gateway.filter(|it| self.known.stopped.contains(it)) {
+        if let Some(gateway) = gateway.as_ref().filter(|it| self.known.stopped.contains(*it)) {
             let text = format!("`{device}` connects to `{gateway}`, which is stopped by then");
             let help = format!("put `- start: {gateway}` before this step");
+            self.report(self.problem(place, text).with_help(help));
+        } else if let Some(gateway) = gateway.filter(|it| self.known.frozen.contains(it)) {
+            let text = format!("`{device}` connects to `{gateway}`, which is frozen by then");
+            let help = format!("put `- thaw: {gateway}` before this step");
             self.report(self.problem(place, text).with_help(help));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Linter;
 use crate::{
-    contract::TOPICS,
+    contract::{MEMBERSHIPS, TOPICS},
     plural::counted,
     scenario::{Backends, Expect, Spanned, Step},
 };
@@ -67,6 +67,10 @@ impl Linter<'_> {
         }
         if let Some(topic) = topic {
             self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
+            if topic.value == MEMBERSHIPS && expect.messages.is_some() {
+                let problem = self.problem(topic, "the records of memberships are no messages");
+                self.report(problem.with_help("write `count`"));
+            }
         }
         if let (Some(_), Some(lasting)) = (within, lasting) {
             let text = "`within` becomes true in time, `for` stays true: one step cannot do both";

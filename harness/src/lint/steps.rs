@@ -226,8 +226,13 @@ impl Linter<'_> {
         self.actor(&by.value, by.into());
         if let Some(to) = to {
             // Workers have no other port.
-            let workers = numbered("worker", self.scenario.stack.workers.value);
-            if request.port != Port::Admin || !workers.contains(&to.value) {
+            let stack = &self.scenario.stack;
+            let workers = numbered("worker", stack.workers.value);
+            let is_worker = workers.contains(&to.value) && stack.backends != Backends::Embedded;
+            if is_worker && request.port == Port::Public {
+                let problem = self.problem(to, format!("`{}` has no port for everybody", to.value));
+                self.report(problem.with_help("write `port: admin` beside it"));
+            } else if !is_worker {
                 self.gateway(&to.value, to.into());
             }
         }

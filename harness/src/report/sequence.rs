@@ -12,7 +12,7 @@ use crate::{
 const ROWS_MAX: usize = 24;
 
 /// From one lane to the next, in characters.
-const LANE_CHARS: usize = 34;
+const LANE_CHARS: usize = 38;
 
 /// Before the first lane: the time.
 const TIME_CHARS: usize = 10;
@@ -85,7 +85,7 @@ fn read(run: &Run, failure: &Failure) -> (Vec<String>, Vec<Row>) {
 /// The devices that a failure is about, and those that sent the messages it is about; all of them if it names none.
 fn devices_of(run: &Run, failure: &Failure, story: &Story) -> BTreeSet<String> {
     let is_about = |name: &str| {
-        let base = name.split(['.', '[']).next().unwrap_or(name);
+        let base = name.split(['.', '[', '@']).next().unwrap_or(name);
         failure.about.iter().any(|about| about == name || about == base)
     };
     let all = || story.connections.values().map(|known| known.device.clone());
@@ -264,7 +264,7 @@ mod tests {
         let (user, call) = (user.to_owned(), call.to_owned());
         let (gateway, began) = (Some(gateway.to_owned()), Duration::ZERO);
         let (reply, headers) = (serde_json::Value::Null, std::collections::BTreeMap::new());
-        What::Called { user, gateway, call, began, status, reply, headers }
+        What::Called { user, gateway, is_admin: false, call, began, status, reply, headers }
     }
 
     #[test]
@@ -279,9 +279,9 @@ mod tests {
         let failure = Failure { about, at, ..Failure::default() };
         let diagram = sequence(&run, &failure);
         let expected = [
-            "              alice                              gw1",
-            "  0.01 s        │─────── GET /rooms -> 200 ──────>│",
-            "  0.01 s        │── GET /rooms/general/… -> 503 ─>│",
+            "              alice                                  gw1",
+            "  0.01 s        │───────── GET /rooms -> 200 ────────>│",
+            "  0.01 s        │── GET /rooms/general/mess… -> 503 ─>│",
         ];
         assert_eq!(diagram, expected);
     }

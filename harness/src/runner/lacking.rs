@@ -42,6 +42,7 @@ fn embedded(scenario: &Scenario, needs: Needs) -> Vec<String> {
     add(stack.gateways.value > 1, "it needs several gateways");
     add(needs.redis || needs.database || needs.kafka, "it looks into Redis, Postgres or Kafka");
     add(needs.servers || needs.workers, "it breaks workers or servers");
+    add(needs.asks_workers, "it asks a worker");
     let keeps_redis = scenario.snapshot.as_ref().is_some_and(|kept| kept.value.redis.is_some());
     add(keeps_redis, "its snapshot is of Redis");
     if !reasons.is_empty() {

@@ -4,13 +4,14 @@ use crate::scenario::{Port, Spanned, Step};
 
 /// What the steps of a scenario look at or break.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "a set of seven things")]
+#[expect(clippy::struct_excessive_bools, reason = "a set of eight things")]
 pub(super) struct Needs {
     pub(super) redis: bool,
     pub(super) database: bool,
     pub(super) kafka: bool,
     /// Asks on the port for operators.
     pub(super) admin: bool,
+    pub(super) asks_workers: bool,
     /// Breaks gateways.
     pub(super) processes: bool,
     pub(super) workers: bool,
@@ -39,7 +40,11 @@ impl Needs {
                     self.kafka |= expect.topic.is_some();
                 }
                 Step::Publish(_) => self.kafka = true,
-                Step::Request(request) => self.admin |= request.port == Port::Admin,
+                Step::Request(request) => {
+                    self.admin |= request.port == Port::Admin;
+                    let to = request.to.as_ref();
+                    self.asks_workers |= to.is_some_and(|to| to.value.starts_with("worker"));
+                }
                 Step::Stop(stop) | Step::Restart(stop) | Step::RollingRestart(stop) => {
                     self.breaks(&stop.what.value);
                 }

@@ -92,6 +92,10 @@ impl Link {
     /// Changes what the network does, for the connections there are and those to come.
     pub fn change(&self, change: NetworkChange) {
         self.change.send_replace(change);
+        if matches!(change, NetworkChange::Cut | NetworkChange::Finished) {
+            // One that polls may have no connection just now.
+            self.gone();
+        }
     }
 
     pub fn state(&self) -> NetworkChange {

@@ -206,6 +206,8 @@ pub(crate) const REAL: &[Caught] = &[
     caught("leaves-entries-of-closed-sockets", &["presence"], "presence-disconnect"),
     caught("removes-the-newer-socket-too", &["presence"], "presence"),
     caught("keeps-the-lease-of-a-dead-gateway", &["faults"], "presence-crashed-gateway"),
+    caught("has-a-lease-of-tomorrow", &["presence"], "presence-any-device"),
+    caught("tells-joins-as-leaves", &["membership"], "records"),
     caught("has-no-lease", &["presence"], "presence-any-device"),
     caught("broadcasts-stored-messages-again", &["retries"], "no-duplicate"),
     caught("ends-with-an-error-when-it-is-asked-to", &["deploy"], "drain"),

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
-    Fault::{Background, Delivery},
+    Fault::{Background, Delivery, Reply},
     Mutant,
 };
 use crate::gate::{Gate, setting};
@@ -96,6 +96,24 @@ pub(super) const MUTANTS: &[Mutant] = &[
         faults: &[Background(|_| Box::pin(long_lease()))],
     },
     Mutant { name: "has-no-lease", faults: &[Background(|_| Box::pin(no_lease()))] },
+    Mutant { name: "has-a-lease-of-tomorrow", faults: &[Background(|_| Box::pin(late_lease()))] },
+    Mutant {
+        name: "tells-joins-as-leaves",
+        faults: &[Reply(|_, asked, reply| {
+            if asked.is("POST", "/rooms/*/join") && reply.status == 201 {
+                let mut value = reply.json();
+                let at = value["joinedAt"].take();
+                let room = asked.part(2).to_owned();
+                let value = json!({
+                    "roomId": room, "userId": value["userId"], "change": "left", "at": at,
+                });
+                // Ends with its one record.
+                tokio::spawn(async move {
+                    publish("KAFKA_TOPIC_MEMBERSHIPS", &room, &value.to_string()).await;
+                });
+            }
+        })],
+    },
     Mutant {
         name: "broadcasts-stored-messages-again",
         faults: &[Delivery(|gate, _, message| {
@@ -172,6 +190,16 @@ async fn no_lease() {
     let key = format!("presence:server:{}", setting("SERVER_ID"));
     loop {
         drop(command(&["DEL", &key]).query_async::<redis::Value>(&mut redis).await);
+        sleep(EVERY).await;
+    }
+}
+
+async fn late_lease() {
+    let Some(mut redis) = connection().await else { return };
+    let key = format!("presence:server:{}", setting("SERVER_ID"));
+    let tomorrow = ["SET", &key, "2099-01-31T12:00:00.000Z", "XX", "KEEPTTL"];
+    loop {
+        drop(command(&tomorrow).query_async::<redis::Value>(&mut redis).await);
         sleep(EVERY).await;
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::super::check;
-use super::{PINGS, TIMES, uuid};
+use super::{OURS, TIMES, uuid};
 use crate::history::{ConnectionId, History, What};
 
 /// The findings about a session that is opened so, by a gateway that was started by us or not.
@@ -15,7 +15,7 @@ fn opened(open: &Value, is_polling: bool, are_ours: bool) -> Vec<String> {
     let (connection, user, at) = (ConnectionId(1), uuid(2, 1), Duration::from_millis(1));
     history.push(at, What::Opened { connection, device, user, gateway, is_polling });
     history.push(at, What::Received { connection, packet: format!("0{open}") });
-    let findings = check(&history, &[], TIMES, are_ours.then_some(PINGS));
+    let findings = check(&history, &[], TIMES, are_ours.then_some(OURS));
     findings.iter().map(|it| format!("{}: {}", it.invariant, it.text)).collect()
 }
 

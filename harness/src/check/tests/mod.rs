@@ -16,7 +16,7 @@ use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Finding;
+use super::{Finding, Ours};
 use crate::{
     history::{ConnectionId, Entry, History, What},
     scenario::{Pings, TimeNames},
@@ -36,11 +36,13 @@ const OPEN: &str =
     r#"0{"sid":"x","upgrades":[],"pingInterval":40000,"pingTimeout":20000,"maxPayload":1000}"#;
 
 /// How it says that it pings.
-const PINGS: Pings =
-    Pings { interval: Duration::from_secs(40), timeout: Duration::from_secs(20) };
+const PINGS: Pings = Pings { interval: Duration::from_secs(40), timeout: Duration::from_secs(20) };
+
+/// What was started for these runs; where the times are others, it was somebody else's.
+const OURS: Ours = Ours { pings: PINGS, origins_are_closed: true };
 
 fn check(history: &History, without: &[&str], times: TimeNames) -> Vec<Finding> {
-    super::check(history, without, times, (times == TIMES).then_some(PINGS))
+    super::check(history, without, times, (times == TIMES).then_some(OURS))
 }
 
 const DEVICES: [(&str, u128); 3] = [("alice.phone", 1), ("alice.laptop", 1), ("bob.phone", 2)];

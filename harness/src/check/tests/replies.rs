@@ -14,7 +14,9 @@ fn called(call: &str, status: u16, reply: Value) -> History {
     let at = Duration::from_millis(1);
     let headers = [("content-type", "application/json"), ("retry-after", "1")];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    history.push(at, What::Called { user, gateway: None, call, began: at, status, reply, headers });
+    let (gateway, is_admin) = (None, ["GET /health", "GET /metrics"].contains(&&*call));
+    let began = at;
+    history.push(at, What::Called { user, gateway, is_admin, call, began, status, reply, headers });
     history
 }
 

@@ -107,6 +107,7 @@ mod tests {
             let called = What::Called {
                 user,
                 gateway,
+                is_admin: false,
                 call,
                 began,
                 status,
