@@ -25,6 +25,7 @@ pub(super) fn clock(history: &History, story: &Story, findings: &mut Vec<Finding
     of_this_run(history, story, findings);
     rooms_keep_theirs(history, findings);
     members_keep_theirs(history, findings);
+    sockets_keep_theirs(history, findings);
 }
 
 fn of_this_run(history: &History, story: &Story, findings: &mut Vec<Finding>) {
@@ -52,9 +53,9 @@ fn of_this_run(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The `createdAt` of a room is told alike by each reply.
+/// The name and the `createdAt` of a room are told alike by each reply.
 fn rooms_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
-    let mut known: BTreeMap<String, &str> = BTreeMap::new();
+    let mut known: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for entry in history.entries() {
         let What::Called { call, reply, .. } = &entry.what else { continue };
         if !["GET /rooms", "POST /rooms"].contains(&call.as_str()) {
@@ -65,7 +66,15 @@ fn rooms_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
             let (Some(id), Some(made)) = (room["id"].as_str(), room["createdAt"].as_str()) else {
                 continue;
             };
-            let before = known.entry(id.to_lowercase()).or_insert(made);
+            let title = room["name"].as_str().unwrap_or_default();
+            let (before, named) = known.entry(id.to_lowercase()).or_insert((made, title));
+            if *named != title {
+                let name = history.name(id);
+                let text = format!(
+                    "`{call}` was answered with the `name` {title:?} for {name}, and before it was {named:?}"
+                );
+                findings.push(Finding { invariant: "replies", at: entry.at, text });
+            }
             if !is_same_time(before, made) {
                 let name = history.name(id);
                 let text = format!(
@@ -113,6 +122,39 @@ fn members_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
                     "the members of {room} were told with {user}'s `joinedAt` {told}, who had joined at {known}"
                 );
                 findings.push(Finding { invariant: "replies", at: call.at, text });
+            }
+        }
+    }
+}
+
+/// A socket is of one gateway, and connected once, wherever presence tells of it.
+fn sockets_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
+    let mut known: BTreeMap<String, (String, String)> = BTreeMap::new();
+    let mut judge = |at: Duration, socket: &str, entry: &Value| {
+        let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+        let told = (text("serverId"), text("connectedAt"));
+        let before = known.entry(socket.to_owned()).or_insert_with(|| told.clone());
+        if before.0 != told.0 || !is_same_time(&before.1, &told.1) {
+            let text = format!(
+                "the entry of {socket} was {} since {}, and before it was {} since {}",
+                told.0, told.1, before.0, before.1
+            );
+            findings.push(Finding { invariant: "presence", at, text });
+        }
+    };
+    for entry in history.entries() {
+        if let What::Called { call, reply, .. } = &entry.what
+            && call.starts_with("GET /users/")
+        {
+            for told in reply["sockets"].as_array().into_iter().flatten() {
+                judge(entry.at, told["socketId"].as_str().unwrap_or_default(), told);
+            }
+        } else if let What::Kept { fields, .. } = &entry.what {
+            for (socket, value) in fields {
+                // What is no JSON is told elsewhere.
+                if let Ok(value) = serde_json::from_str(value) {
+                    judge(entry.at, socket, &value);
+                }
             }
         }
     }
@@ -209,6 +251,17 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_has_one_gateway_and_one_time() {
+        let told = |server: &str, time: &str| {
+            let socket = json!({"socketId": "s", "serverId": server, "connectedAt": time});
+            ("GET /users/alice/presence", json!({"sockets": [socket]}))
+        };
+        assert!(texts(&[told("gw1", NOON), told("gw1", NOON)]).is_empty());
+        assert_eq!(texts(&[told("gw1", NOON), told("gw2", NOON)]).len(), 1);
+        assert_eq!(texts(&[told("gw1", NOON), told("gw1", "2026-01-31T12:00:01.000Z")]).len(), 1);
+    }
+
+    #[test]
     fn an_id_is_of_the_run() {
         let page = |id: &str| ("GET /rooms/r/messages", json!([{"messageId": id}]));
         let noon = milliseconds_of(NOON).unwrap();
@@ -237,8 +290,11 @@ mod tests {
 
     #[test]
     fn a_room_has_one_time() {
-        let made = ("POST /rooms", json!({"id": "R", "createdAt": NOON}));
-        let listed = |time: &str| ("GET /rooms", json!([{"id": "r", "createdAt": time}]));
+        let made = ("POST /rooms", json!({"id": "R", "name": "attic", "createdAt": NOON}));
+        let listed =
+            |time: &str| ("GET /rooms", json!([{"id": "r", "name": "attic", "createdAt": time}]));
+        let renamed = ("GET /rooms", json!([{"id": "r", "name": "cellar", "createdAt": NOON}]));
+        assert_eq!(texts(&[made.clone(), renamed]).len(), 1);
         assert!(texts(&[made.clone(), listed(NOON)]).is_empty());
         assert_eq!(texts(&[made, listed("2026-01-31T12:00:00.001Z")]).len(), 1);
     }

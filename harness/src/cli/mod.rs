@@ -11,6 +11,7 @@ mod new;
 mod progress;
 mod review;
 mod snapshots;
+mod site;
 mod run;
 mod schema;
 mod stack;

@@ -4,7 +4,6 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fs,
-    net::{SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
     process,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -18,7 +17,7 @@ use super::{
     interrupt::interrupted,
     outcome::{exit_code, tell_failures},
     progress::Progress,
-    snapshots,
+    site, snapshots,
     terminal::{note, say},
     unreadable,
 };
@@ -282,10 +281,15 @@ impl Run {
         let secret = self.jwt_secret.clone();
         let secret =
             secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
-        let gateways = self.url.iter().map(|url| address(url)).collect::<Result<_, _>>()?;
+        let gateways: Vec<_> =
+            self.url.iter().map(|url| site::address(url)).collect::<Result<_, _>>()?;
+        let signer = Signer::new(secret);
+        for (url, gateway) in self.url.iter().zip(&gateways) {
+            site::answers(url, *gateway, &signer).await?;
+        }
         Ok(Target::Running(Running {
             gateways,
-            signer: Signer::new(secret),
+            signer,
             redis_url: self.redis_url.clone(),
             database_url: self.database_url.clone(),
             brokers: self.kafka_brokers.clone(),
@@ -365,16 +369,4 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn read_known(file: &Path) -> anyhow::Result<Known> {
     let text = fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
     serde_saphyr::from_str(&text).with_context(|| format!("reading `{}`", file.display()))
-}
-
-/// The address behind a gateway's URL.
-fn address(url: &str) -> anyhow::Result<SocketAddr> {
-    let rest = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
-    if rest.contains("://") {
-        bail!("`{url}`: only http:// is spoken here, without TLS");
-    }
-    let mut found = rest.to_socket_addrs().with_context(|| {
-        format!("`{url}` is no address: write for example `--url http://127.0.0.1:3000`")
-    })?;
-    found.next().ok_or_else(|| anyhow!("`{url}` has no address"))
 }

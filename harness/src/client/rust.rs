@@ -1,4 +1,8 @@
 //! `rust_socketio`: an ordinary client library that nobody here wrote.
+//!
+//! Its traps: ack ids are random below a thousand, so that few may be in flight; and by long-polling it takes each piece of
+//! a body for a whole one, so that a long answer (about 8 KiB and more) ends its connection. Where a polling device hears
+//! much at once, scenarios use `raw` or `js`.
 
 use std::{fmt, time::Duration};
 

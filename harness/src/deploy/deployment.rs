@@ -48,6 +48,7 @@ pub struct Deployment {
     prefix: String,
     addresses: Vec<SocketAddr>,
     admin: BTreeMap<String, SocketAddr>,
+    server_ids: BTreeMap<String, String>,
     /// Each with a lock of its own: what happens to two at once must not wait for each other.
     processes: BTreeMap<String, Mutex<Process>>,
     http: reqwest::Client,
@@ -80,14 +81,16 @@ impl Deployment {
         let mut ports = ports.iter().copied();
         let mut port = || ports.next().expect("the caller counted");
         let (mut processes, mut addresses) = (BTreeMap::new(), Vec::new());
-        let mut admins = BTreeMap::new();
+        let (mut admins, mut server_ids) = (BTreeMap::new(), BTreeMap::new());
         let role = if shape.is_real { "serve" } else { "standalone" };
         for n in 1..=shape.gateways {
             let (name, port, admin) = (format!("gw{n}"), port(), port());
             addresses.push(local(port));
             admins.insert(name.clone(), local(admin));
             let mut environment = with_ports(&environment, port, admin);
-            environment.insert("SERVER_ID".to_owned(), format!("{name}-{}", Uuid::new_v4()));
+            let server_id = format!("{name}-{}", Uuid::new_v4());
+            environment.insert("SERVER_ID".to_owned(), server_id.clone());
+            server_ids.insert(name.clone(), server_id);
             let log = directory.join(format!("{name}.log"));
             let process = Process::new(program, &name, role, environment, admin, log);
             processes.insert(name, process);
@@ -111,6 +114,7 @@ impl Deployment {
             prefix: format!("{name}."),
             addresses,
             admin: admins,
+            server_ids,
             processes: processes.into_iter().map(|(name, it)| (name, Mutex::new(it))).collect(),
             http,
         };
@@ -151,6 +155,7 @@ impl Deployment {
         Site {
             gateways: self.addresses.clone(),
             admin: self.admin.clone(),
+            server_ids: self.server_ids.clone(),
             signer: Signer::new(SECRET),
             redis_url: servers.map(|servers| servers.redis_url.clone()),
             database_url: self.database_url.clone(),

@@ -50,6 +50,8 @@ pub struct Site {
     pub gateways: Vec<SocketAddr>,
     /// The admin ports of `gw1`, `worker1` and so on, where they are known.
     pub admin: BTreeMap<String, SocketAddr>,
+    /// The `serverId` of `gw1` and so on, where it is known.
+    pub server_ids: BTreeMap<String, String>,
     pub signer: Signer,
     pub redis_url: Option<String>,
     pub database_url: Option<String>,

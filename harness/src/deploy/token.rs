@@ -11,6 +11,9 @@ use crate::scenario::Token;
 /// How long a good token is good.
 const LIFE: Duration = Duration::from_hours(12);
 
+/// How long a brief one is.
+const BRIEF_LIFE: Duration = Duration::from_secs(1);
+
 /// How long ago an expired token was still good: more than the 5 s that a gateway lets clocks differ, and hardly more.
 const EXPIRED_FOR: Duration = Duration::from_secs(10);
 
@@ -33,7 +36,16 @@ impl Signer {
 
     /// A good token of this user.
     pub fn good(&self, user: &str) -> String {
-        sign(Algorithm::HS256, &self.secret, &json!({"sub": user, "exp": expiry(LIFE)}))
+        self.good_for(user, LIFE)
+    }
+
+    /// Every second user has an `email`, which the contract leaves open.
+    fn good_for(&self, user: &str, life: Duration) -> String {
+        let mut claims = json!({"sub": user, "exp": expiry(life)});
+        if user.bytes().last().is_some_and(|digit| digit % 2 == 0) {
+            claims["email"] = json!(format!("{user}@chat.example"));
+        }
+        sign(Algorithm::HS256, &self.secret, &claims)
     }
 
     /// What a device shows; `None`: nothing at all.
@@ -42,6 +54,7 @@ impl Signer {
         let long_ago = expiry(Duration::ZERO).saturating_sub(EXPIRED_FOR.as_secs());
         Some(match kind {
             Token::Good => json!(self.good(user)),
+            Token::Brief => json!(self.good_for(user, BRIEF_LIFE)),
             Token::Expired => {
                 let claims = json!({"sub": user, "exp": long_ago});
                 json!(sign(Algorithm::HS256, &self.secret, &claims))

@@ -11,13 +11,16 @@ use tokio::{
 
 use crate::{
     client::{Client, ClientError, Options},
-    history::{ConnectionId, Recorder},
+    history::{ConnectionId, Recorder, Story},
     scenario,
     wire::{Link, NetworkChange},
 };
 
 /// How long a driver that keeps one ack in flight waits for it.
 const ACK_LIMIT: Duration = Duration::from_secs(12);
+
+/// How long a goodbye may be on its way.
+const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
 
 /// A device of the scenario.
 #[derive(Debug)]
@@ -128,13 +131,19 @@ impl Device {
         self.client.as_mut().ok_or(ClientError::Gone)?.frame(packet).await
     }
 
-    /// Says goodbye and ends its program.
-    pub(super) async fn disconnect(&mut self) {
+    /// Says goodbye and ends its program; returns once the goodbye is out.
+    pub(super) async fn disconnect(&mut self, recorder: &Recorder) {
         if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.abort();
         }
         if let Some(client) = self.client.take() {
             client.disconnect().await;
+            // What a library has handed on may still be on its way, and a network that is broken lets nothing out.
+            let is_out = |story: &Story| {
+                let known = story.connection_of(&self.name).map(|(_, known)| known);
+                known.is_none_or(|known| known.ended().is_some()).then_some(())
+            };
+            recorder.until(Instant::now() + GOODBYE_LIMIT, is_out).await;
         }
         if let Some(link) = &self.link {
             link.gone();
@@ -201,7 +210,7 @@ impl Drop for Device {
 
 async fn wait_for_ack(recorder: &Recorder, connection: ConnectionId, before: usize, event: &str) {
     let deadline = Instant::now() + ACK_LIMIT;
-    let answered = |story: &crate::history::Story| {
+    let answered = |story: &Story| {
         let is_over = story.connections.get(&connection).is_none_or(|it| it.closed.is_some());
         let sent = story.sent[before..].iter().find(|sent| {
             sent.connection == connection && sent.event == event && sent.ack_id.is_some()

@@ -30,10 +30,9 @@ impl Running<'_> {
     pub(super) async fn expect(&self, expect: &Expect) -> StepResult {
         self.judge();
         let expected = self.in_words(expect);
-        let names = [&expect.presence, &expect.history, &expect.stored];
-        let names = names.into_iter().flatten().map(|name| name.value.clone());
+        let names = self.is_about(expect);
         let with =
-            |failure: Failure| names.clone().fold(failure, |failure, name| about(failure, &name));
+            |failure: Failure| names.iter().fold(failure, |failure, name| about(failure, name));
         let look = async || self.look(expect).await;
         match (&expect.within, &expect.lasting) {
             (Some(within), _) => self.becomes(&expected, within, look).await.map_err(with),
@@ -43,6 +42,17 @@ impl Running<'_> {
                 if is_true { Ok(None) } else { Err(with(wrong(expected, seen))) }
             }
         }
+    }
+
+    /// The people, rooms and messages that are looked at, by name.
+    fn is_about(&self, expect: &Expect) -> Vec<String> {
+        let subjects = [&expect.presence, &expect.history, &expect.stored].into_iter().flatten();
+        let messages = expect.messages.iter().flatten();
+        let mut names: Vec<String> = subjects.chain(messages).map(|it| it.value.clone()).collect();
+        let key = expect.redis.as_ref().map_or("", |key| key.value.as_str());
+        let of_key = |name: &&str| key.contains(&format!("${{{name}}}"));
+        names.extend(self.world.actors().map(|(name, _)| name).filter(of_key).map(str::to_owned));
+        names
     }
 
     async fn becomes(

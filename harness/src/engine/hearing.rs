@@ -119,7 +119,7 @@ impl Running<'_> {
                 missing.push(device.clone());
                 seen.push(match named {
                     [message] => {
-                        format!("{device} heard it {}", how_often(times_of(message)))
+                        format!("{device} heard it {} in time", how_often(times_of(message)))
                     }
                     _ if times == 1 => format!("{device} heard {count} of {}", named.len()),
                     _ => {

@@ -11,6 +11,9 @@ use crate::{
     scenario::Expect,
 };
 
+/// Before the name of a gateway in the key of its lease.
+const LEASE: &str = "presence:server:";
+
 /// What was seen, and whether it is what was wanted.
 pub(super) struct Look {
     pub(super) is_true: bool,
@@ -59,6 +62,9 @@ impl Running<'_> {
 
     pub(super) async fn look_at_redis(&self, key: &str, expect: &Expect) -> Result<Look, String> {
         let key = self.world.fill(key)?;
+        // A gateway of ours calls itself `gw1` and a random end.
+        let server = key.strip_prefix(LEASE).and_then(|name| self.world.site.server_ids.get(name));
+        let key = server.map_or(key, |id| format!("{LEASE}{id}"));
         let seen = observe::redis_key(self.world, &key).await?;
         let at_most = expect.ttl.as_ref().map(|ttl| self.world.length(ttl));
         let is_true = expect.exists.is_none_or(|exists| exists == seen.exists)

@@ -20,6 +20,9 @@ const TOPICS: [(&str, &[&str]); 3] = [
     (NAMES[2], &["at", "change", "roomId", "userId"]),
 ];
 
+/// How far another machine's clock may be from ours, in milliseconds.
+const SKEW_MS: i64 = 120_000;
+
 /// A record as it was read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'r> {
@@ -30,11 +33,13 @@ pub(super) struct Record<'r> {
     pub(super) partition: i32,
     /// How many the topic has.
     pub(super) partitions: usize,
+    /// When the run began, in milliseconds since 1970.
+    pub(super) began: Option<i64>,
 }
 
 /// What is wrong with a record.
 pub(super) fn record(record: Record<'_>) -> Result<(), String> {
-    let Record { topic, key, value, partition, partitions } = record;
+    let Record { topic, key, value, partition, partitions, began } = record;
     let Some((_, names)) = TOPICS.iter().find(|(name, _)| *name == topic) else { return Ok(()) };
     fields(value, names).map_err(|reason| format!("a record of `{topic}` has {reason}"))?;
     for (field, value) in value.as_object().into_iter().flatten() {
@@ -47,7 +52,8 @@ pub(super) fn record(record: Record<'_>) -> Result<(), String> {
             "clientMsgId" => is_id(text),
             "messageType" => ["TEXT", "IMAGE", "SYSTEM"].contains(&text),
             "change" => ["joined", "left"].contains(&text),
-            "producedAt" | "createdAt" | "at" => milliseconds_of(text).is_some(),
+            "producedAt" | "createdAt" | "at" => milliseconds_of(text)
+                .is_some_and(|told| began.is_none_or(|began| told >= began - SKEW_MS)),
             _ => value.is_string(),
         };
         if !is_right {
@@ -157,6 +163,26 @@ pub(super) fn letter(
     Ok(())
 }
 
+/// Whether a persisted record says what devices have heard; `heard`: every `newMessage`.
+pub(super) fn as_heard(topic: &str, value: &Value, heard: &[Value]) -> Result<(), String> {
+    if topic != NAMES[1] {
+        return Ok(());
+    }
+    let same = |message: &&Value| {
+        ["clientMsgId", "roomId", "senderId"].iter().all(|field| message[*field] == value[*field])
+    };
+    let Some(message) = heard.iter().find(same) else { return Ok(()) };
+    for field in ["messageId", "createdAt", "content"] {
+        if message[field] != value[field] {
+            return Err(format!(
+                "a record of `{topic}` has the `{field}` {}, and devices heard {}",
+                value[field], message[field]
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// What is wrong with the fields of a presence hash. `sockets`: those of its user, as their devices know them.
 pub(super) fn entries(hash: &[(String, String)], sockets: &BTreeSet<String>) -> Result<(), String> {
     for (socket, value) in hash {
@@ -259,7 +285,9 @@ mod tests {
         const ROOM: &str = "0f9c31de-4b7a-4c55-9a1e-d2b3c4e5f607";
         let good = json!({"roomId": ROOM, "userId": ROOM, "change": "left", "at": "2026-01-02T03:04:05.678Z"});
         let check = |value: &Value, key: &str, partition: i32| {
-            record(Record { topic: "chat.memberships.v1", key, value, partition, partitions: 4 })
+            let topic = "chat.memberships.v1";
+            let began = milliseconds_of("2026-01-02T03:04:00.000Z");
+            record(Record { topic, key, value, partition, partitions: 4, began })
         };
         let wanted = (0..4).find(|partition| check(&good, ROOM, *partition).is_ok()).unwrap();
         assert!(check(&good, ROOM, (wanted + 1) % 4).is_err());
@@ -267,6 +295,7 @@ mod tests {
         for (field, wrong) in [
             ("change", json!("removed")),
             ("at", json!(7)),
+            ("at", json!("2026-01-02T02:04:05.678Z")),
             ("roomId", json!("x")),
             ("extra", json!("x")),
         ] {
@@ -303,6 +332,24 @@ mod tests {
         let twice = |at: u8| [change("a", "joined", 1), change("a", "joined", at)];
         assert_eq!(changes(&twice(1), &members(&["a"])), Ok(()));
         assert!(changes(&twice(2), &members(&["a"])).is_err());
+    }
+
+    #[test]
+    fn a_persisted_record_says_what_was_heard() {
+        let with = |field: &str, value: &str| {
+            let mut message = json!({
+                "clientMsgId": "c", "roomId": "r", "senderId": "s", "messageId": "m",
+                "createdAt": "t", "content": "hi",
+            });
+            message[field] = json!(value);
+            message
+        };
+        let check = |record: &Value| as_heard(NAMES[1], record, &[with("content", "hi")]);
+        assert_eq!(check(&with("content", "hi")), Ok(()));
+        assert_eq!(check(&with("clientMsgId", "another")), Ok(()));
+        for field in ["messageId", "createdAt", "content"] {
+            assert!(check(&with(field, "other")).is_err(), "{field}");
+        }
     }
 
     #[test]

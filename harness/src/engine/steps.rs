@@ -11,7 +11,7 @@ use std::{
 use super::world::World;
 use crate::{
     history::What,
-    scenario::{Place, Spanned, Step},
+    scenario::{Place, Repeat, Spanned, Step},
     verdict::{Failure, Margin, SharedPlace, StepOutcome, StepReport},
 };
 
@@ -99,12 +99,7 @@ impl<'w> Running<'w> {
                 return futures_util::future::join_all(blocks).await.into_iter().all(|it| it);
             }
             if let Step::Repeat(repeat) = &step.value {
-                for _ in 0..repeat.times.value {
-                    if !self.all_of(&repeat.steps, used).await {
-                        return false;
-                    }
-                }
-                return true;
+                return self.rounds(repeat, used).await;
             }
             if let Step::Use(shared) = &step.value {
                 // Of files that use each other the innermost says which step it is.
@@ -114,6 +109,21 @@ impl<'w> Running<'w> {
             }
             self.plain(step, used).await
         })
+    }
+
+    async fn rounds(&self, repeat: &Repeat, used: Option<Used<'_>>) -> bool {
+        let times = repeat.times.value;
+        for round in 1..=times {
+            let before = self.lock().failures.len();
+            if !self.all_of(&repeat.steps, used).await {
+                for failure in self.lock().failures.iter_mut().skip(before) {
+                    failure.expected =
+                        format!("{} (in round {round} of {times})", failure.expected);
+                }
+                return false;
+            }
+        }
+        true
     }
 
     async fn plain(&self, step: &Spanned<Step>, used: Option<Used<'_>>) -> bool {

@@ -15,7 +15,7 @@ use crate::{
     client::ClientError,
     history::{ConnectionId, Sent, Story, shown},
     scenario::{
-        AckWanted, Connect, Join, Raw, Send, Spanned, Time, Token, TokenPlace, Wait, WaitFor, Who,
+        AckWanted, Connect, Join, Raw, Send, Spanned, Time, TokenPlace, Wait, WaitFor, Who,
     },
     verdict::{Failure, Margin},
 };
@@ -32,9 +32,12 @@ const BREATH: Duration = Duration::from_millis(100);
 /// How long a device that is shown the door may stay.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(3);
 
+/// A text that is no token.
+const BAD_TOKEN: &str = "no.token.at.all";
+
 impl Running<'_> {
     pub(super) async fn connect(&self, connect: &Connect) -> StepResult {
-        let is_let_in = connect.accepted.unwrap_or(connect.token == Token::Good);
+        let is_let_in = connect.accepted.unwrap_or(connect.token.is_good());
         let names = self.world.who(&connect.who.value);
         try_join_all(names.iter().map(|name| self.connect_one(name, connect, is_let_in))).await?;
         if let (Some(socket), Some(device)) = (&connect.name, names.first()) {
@@ -107,7 +110,7 @@ impl Running<'_> {
             return Err(about(wrong(expected, seen), name));
         }
         // It has no business here any more.
-        device.disconnect().await;
+        device.disconnect(recorder).await;
         match seen {
             Some(known) if known.welcomed.is_some() => Ok(()),
             Some(_) => Err(about(wrong(expected, "`41` without the `40` before it"), name)),
@@ -131,10 +134,9 @@ impl Running<'_> {
 
     pub(super) async fn disconnect(&self, who: &Who) -> StepResult {
         let names = self.world.who(who);
-        join_all(
-            names.iter().map(async |name| self.world.devices[name].lock().await.disconnect().await),
-        )
-        .await;
+        let recorder = &self.world.recorder;
+        let goodbye = async |name| self.world.devices[name].lock().await.disconnect(recorder).await;
+        join_all(names.iter().map(goodbye)).await;
         Ok(None)
     }
 
@@ -249,7 +251,13 @@ impl Running<'_> {
                 Err(failure) => return Err(failure),
             }
         }
-        let used = self.acks(device, "sendMessage", before, &payloads, &wanted, limit).await?;
+        let used = self
+            .acks(device, "sendMessage", before, &payloads, &wanted, limit)
+            .await
+            .map_err(|failure| match name.as_ref().or(again.as_ref()) {
+                Some(name) => about(failure, &name.value),
+                None => failure,
+            })?;
         if wanted != AckWanted::None && wanted != AckWanted::Any {
             self.judge();
         }
@@ -377,6 +385,8 @@ fn shown_at(place: TokenPlace, token: Option<&Value>) -> (Option<Value>, Option<
         TokenPlace::BareHeader => (None, Some(text())),
         TokenPlace::OddHeader => (None, Some(format!("bEARER {}", text()))),
         TokenPlace::HeaderBesideEmpty => (Some(json!({"token": ""})), bearer()),
-        TokenPlace::AuthBesideBadHeader => (auth, Some("Bearer no.token.at.all".to_owned())),
+        TokenPlace::HeaderBesideBadAuth => (Some(json!({"token": BAD_TOKEN})), bearer()),
+        TokenPlace::HeaderBesideNumber => (Some(json!({"token": 7})), bearer()),
+        TokenPlace::AuthBesideBadHeader => (auth, Some(format!("Bearer {BAD_TOKEN}"))),
     }
 }

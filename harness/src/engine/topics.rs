@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     observe::LOOK_LIMIT,
-    records::{Record, as_sent, changes, letter, record},
+    records::{Record, as_heard, as_sent, changes, letter, record},
     world::World,
 };
 use crate::{
@@ -44,12 +44,21 @@ pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>
     let name = format!("{}{topic}", topics.prefix);
     let reading = tokio::task::spawn_blocking(move || read(&topics, &name, &rooms)).await;
     let (records, partitions) = reading.unwrap_or_else(|error| Err(error.to_string()))?;
-    let drafts = drafts(world);
+    let (drafts, heard) = (drafts(world), heard(world));
+    let mut event_ids = BTreeSet::new();
+    let began = world.recorder.history().began();
     let mut ids = Vec::new();
     for kept in &records {
         let (value, partition) = (kept.value(), kept.partition);
-        record(Record { topic, key: &kept.key, value: &value, partition, partitions })?;
+        let key = &kept.key;
+        record(Record { topic, key, value: &value, partition, partitions, began })?;
         as_sent(topic, &value, &drafts)?;
+        as_heard(topic, &value, &heard)?;
+        if let Some(id) = value["eventId"].as_str()
+            && !event_ids.insert(id.to_owned())
+        {
+            return Err(format!("two records of `{topic}` have the `eventId` {id}"));
+        }
         ids.push(value["clientMsgId"].as_str().unwrap_or_default().to_lowercase());
     }
     if topic == MEMBERSHIPS {
@@ -76,6 +85,11 @@ fn drafts(world: &World) -> Vec<Value> {
         };
         sent.filter_map(draft).collect()
     })
+}
+
+/// What devices have heard.
+fn heard(world: &World) -> Vec<Value> {
+    world.recorder.look(|story| story.deliveries.iter().map(|it| it.message.clone()).collect())
 }
 
 /// Who is in the rooms of these records, as one of the scenario is told; not the rooms that none of them is in.

@@ -97,6 +97,15 @@ impl Linter<'_> {
         }
     }
 
+    /// A message stands in the room that it was sent to, and in no other.
+    pub(super) fn is_of_room(&mut self, name: &Spanned<String>, room: &str) {
+        let sent_to = self.known.messages.get(&name.value).and_then(|it| it.room.clone());
+        if let Some(sent_to) = sent_to.filter(|it| it != room) {
+            let text = format!("`{}` was sent to `{sent_to}`, not to `{room}`", name.value);
+            self.report(self.problem(name, text));
+        }
+    }
+
     pub(super) fn deliver(&mut self, step: &Spanned<Step>, deliver: &Deliver) {
         let Deliver { message, messages, to, within, times } = deliver;
         match (message, messages) {

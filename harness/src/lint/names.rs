@@ -55,11 +55,15 @@ impl Linter<'_> {
             })
         };
         // Where no room is declared each that is spoken of is made.
-        let is_made = scenario.rooms.is_empty() && (is_room || speak_of(&scenario.steps, name));
+        let is_made = scenario.rooms.is_empty()
+            && (is_room || speak_of(&scenario.steps, name))
+            && !is_captured(&scenario.steps, name);
         is_made
             || self.names_by_now().iter().any(|known| known == name)
             || name.strip_suffix(".id").is_some_and(|it| self.known.messages.contains_key(it))
-            || name.strip_suffix(".socket").is_some_and(is_device)
+            || name.strip_suffix(".socket").is_some_and(|device| {
+                is_device(device) && self.known.ever_connected.contains(device)
+            })
     }
 
     fn names_by_now(&self) -> Vec<String> {
@@ -75,5 +79,18 @@ fn speak_of(steps: &[Spanned<Step>], name: &str) -> bool {
     steps.iter().any(|step| {
         step.value.room() == Some(name)
             || step.value.blocks().into_iter().any(|block| speak_of(block, name))
+    })
+}
+
+/// Whether a request gives this name to something.
+fn is_captured(steps: &[Spanned<Step>], name: &str) -> bool {
+    steps.iter().any(|step| {
+        let is_here = if let Step::Request(request) = &step.value {
+            request.capture.contains_key(name)
+                || request.name.as_ref().is_some_and(|it| it.value == name)
+        } else {
+            false
+        };
+        is_here || step.value.blocks().into_iter().any(|block| is_captured(block, name))
     })
 }

@@ -84,6 +84,16 @@ impl Linter<'_> {
         } else if name == Who::EVERYONE {
             let text = format!("`{name}` stands for all devices, it cannot be {what}");
             self.report(self.problem(place, text));
+        } else if ["a room", "a message"].contains(&what) {
+            self.is_nobody(name, place);
+        }
+    }
+
+    /// `${alice}` is the actor, whatever else has her name.
+    fn is_nobody(&mut self, name: &str, place: Place) {
+        if self.scenario.actors.contains_key(name) {
+            let text = format!("`{name}` is an actor already, and `${{{name}}}` would be both");
+            self.report(self.problem(place, text).with_help("give it another name"));
         }
     }
 
@@ -143,6 +153,7 @@ impl Linter<'_> {
     pub(super) fn room(&mut self, name: &str, place: Place) {
         let rooms = &self.scenario.rooms;
         if rooms.is_empty() || self.known.captured.contains(name) {
+            self.is_nobody(name, place);
             return;
         }
         let known: Vec<String> = rooms.keys().cloned().collect();

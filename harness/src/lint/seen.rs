@@ -7,6 +7,9 @@ use crate::{
     scenario::{Backends, Expect, Spanned, Step},
 };
 
+/// How the keys of the contract begin.
+const KEYS: [&str; 2] = ["presence:user:", "presence:server:"];
+
 impl Linter<'_> {
     /// Whether what is expected is something of what is looked at, and whether anything is.
     fn belongs(&mut self, step: &Spanned<Step>, expect: &Expect) {
@@ -59,6 +62,9 @@ impl Linter<'_> {
             }
         }
         self.belongs(step, expect);
+        if let Some(key) = redis {
+            self.key(key, expect);
+        }
         for text in redis.iter().chain(&expect.field) {
             self.names(text);
         }
@@ -66,11 +72,7 @@ impl Linter<'_> {
             self.names_of(value);
         }
         if let Some(topic) = topic {
-            self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
-            if topic.value == MEMBERSHIPS && expect.messages.is_some() {
-                let problem = self.problem(topic, "the records of memberships are no messages");
-                self.report(problem.with_help("write `count`"));
-            }
+            self.topic(topic, expect);
         }
         if let (Some(_), Some(lasting)) = (within, lasting) {
             let text = "`within` becomes true in time, `for` stays true: one step cannot do both";
@@ -102,6 +104,9 @@ impl Linter<'_> {
         }
         for message in expect.messages.iter().flatten() {
             self.message(message);
+            for room in [history, stored].into_iter().flatten() {
+                self.is_of_room(message, &room.value);
+            }
         }
         let is_real = self.scenario.stack.backends != Backends::Embedded;
         for (what, subject) in [("Redis", redis), ("Postgres", stored), ("Kafka", topic)] {
@@ -109,6 +114,37 @@ impl Linter<'_> {
                 let problem = self.problem(subject, format!("an embedded gateway has no {what}"));
                 self.report(problem.with_help("write `stack: { backends: real }`"));
             }
+        }
+    }
+
+    /// A topic of the contract, and what it can have.
+    fn topic(&mut self, topic: &Spanned<String>, expect: &Expect) {
+        self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
+        if topic.value == MEMBERSHIPS && expect.messages.is_some() {
+            let problem = self.problem(topic, "the records of memberships are no messages");
+            self.report(problem.with_help("write `count`"));
+        }
+    }
+
+    /// A key of the contract, and what it can have.
+    fn key(&mut self, key: &Spanned<String>, expect: &Expect) {
+        if !KEYS.iter().any(|begin| key.value.starts_with(begin)) {
+            let text = format!("no key of the contract begins like `{}`", key.value);
+            let help = "write `presence:user:${alice}` or `presence:server:gw1`";
+            self.report(self.problem(key, text).with_help(help));
+        }
+        if expect.exists == Some(false)
+            && (expect.fields.is_some() || expect.field.is_some() || expect.ttl.is_some())
+        {
+            let text = "what does not exist has no `field`, no `fields` and no `ttl`";
+            self.report(self.problem(key, text));
+        }
+        let times = self.scenario.stack.times();
+        if let Some(ttl) = expect.ttl.as_ref().filter(|_| key.value.starts_with(KEYS[0]))
+            && ttl.value.resolve(times) > times.ttl
+        {
+            let text = format!("no entry is kept for longer than {} s", times.ttl.as_secs());
+            self.report(self.problem(ttl, text).with_help("write `ttl: \"${ttl}\"`"));
         }
     }
 }

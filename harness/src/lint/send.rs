@@ -80,6 +80,9 @@ impl Linter<'_> {
                 "a text of {units} UTF-16 units is refused: it has 1 to {CONTENT_UNITS_MAX}"
             );
             self.report(self.problem(place, text).with_help("write `ack: Invalid message format`"));
+        } else if is_taken && text.contains('\0') {
+            let text = "a text with a NUL is refused";
+            self.report(self.problem(place, text).with_help("write `ack: Invalid message format`"));
         }
     }
 

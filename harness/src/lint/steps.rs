@@ -6,7 +6,7 @@ use super::{Linter, Used, known::Known, people::numbered};
 use crate::contract::{MESSAGE_ERRORS, ROOM_ERRORS, TOPICS};
 use crate::scenario::{
     AckWanted, Backends, Client, Connect, Join, Parallel, Place, Port, Publish, Repeat, Request,
-    Spanned, Step, Token, Use, Wait, WaitFor,
+    Spanned, Step, Use, Wait, WaitFor,
 };
 
 /// Most rounds of a repetition.
@@ -127,11 +127,11 @@ impl Linter<'_> {
     }
 
     fn connect(&mut self, step: &Spanned<Step>, connect: &Connect) {
-        if connect.accepted == Some(true) && connect.token != Token::Good {
+        if connect.accepted == Some(true) && !connect.token.is_good() {
             let problem = self.problem(step, "no gateway lets in who shows such a token");
             self.report(problem.with_help("leave `accepted` out, or `token`"));
         }
-        let is_let_in = connect.accepted.unwrap_or(connect.token == Token::Good);
+        let is_let_in = connect.accepted.unwrap_or(connect.token.is_good());
         let devices = self.devices(&connect.who, step);
         if let Some(name) = &connect.name {
             if devices.len() > 1 {

@@ -83,6 +83,8 @@ struct About {
     devices: BTreeSet<String>,
     actors: BTreeSet<String>,
     messages: BTreeSet<String>,
+    /// Rooms of which every message matters.
+    rooms: BTreeSet<String>,
 }
 
 impl About {
@@ -92,6 +94,12 @@ impl About {
             story.connections.values().map(|it| it.device.clone()).collect();
         let (mut devices, mut actors, mut messages) =
             (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let is_room = |name: &String| {
+            let rooms = story.sent.iter().filter_map(|sent| sent.id("roomId"));
+            rooms.into_iter().any(|room| run.history.name(&room) == format!("`{name}`"))
+        };
+        let rooms: BTreeSet<String> =
+            failure.about.iter().filter(|it| is_room(it)).cloned().collect();
         for name in &failure.about {
             let of_actor = known.iter().filter(|device| {
                 *device == name || device.split_once('.').is_some_and(|(actor, _)| actor == name)
@@ -105,13 +113,21 @@ impl About {
         for device in &devices {
             actors.extend(device.split_once('.').map(|(actor, _)| actor.to_owned()));
         }
-        Self { story, devices, actors, messages }
+        // Of a room whose messages are named they say it all.
+        let names_messages = messages.iter().any(|name| !rooms.contains(name));
+        let rooms = if names_messages { BTreeSet::new() } else { rooms };
+        Self { story, devices, actors, messages, rooms }
     }
 
     /// `hi`, or `hi[3]`, which is one of them.
     fn is_message(&self, name: &str) -> bool {
-        let base = name.split('[').next().unwrap_or(name);
+        let base = name.split(['[', '@']).next().unwrap_or(name);
         self.messages.contains(name) || self.messages.contains(base)
+    }
+
+    /// Whether it is a room of which every message matters, by its name in backticks.
+    fn is_room(&self, name: &str) -> bool {
+        self.rooms.contains(name.trim_matches('`'))
     }
 }
 
@@ -177,7 +193,8 @@ fn messages(run: &Run, about: &About) -> Seen {
     let mut seen = Seen::new();
     for sent in about.story.sent.iter().filter(|sent| sent.event == "sendMessage") {
         let Some(name) = sent.id("clientMsgId").map(|id| run.history.name(&id)) else { continue };
-        if !about.is_message(name.trim_matches('`')) {
+        let room = sent.id("roomId").map(|id| run.history.name(&id)).unwrap_or_default();
+        if !about.is_message(name.trim_matches('`')) && !about.is_room(&room) {
             continue;
         }
         let device = about.story.device(sent.connection);
@@ -189,6 +206,7 @@ fn messages(run: &Run, about: &About) -> Seen {
     }
     for heard in &about.story.deliveries {
         let name = run.history.name(&heard.id("clientMsgId"));
+        // Of a whole room who heard what would hide what was sent.
         if about.is_message(name.trim_matches('`')) {
             let device = about.story.device(heard.connection);
             seen.push((heard.at, format!("{device} heard {name} at {}", moment(heard.at))));

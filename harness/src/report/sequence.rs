@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::packet::{in_words, short, status_in_words};
 use crate::{
-    history::{IdNames, Story, What, moment},
+    history::{ConnectionId, IdNames, Story, What, id_and_json, moment},
     verdict::{Failure, Run},
 };
 
@@ -78,7 +78,7 @@ fn read(run: &Run, failure: &Failure) -> (Vec<String>, Vec<Row>) {
         .collect();
     ways.extend(callers(run, failure, &devices));
     let lanes = lanes(&ways);
-    let rows = rows(run, &story, &lanes);
+    let rows = rows(run, &story, &lanes, failure.step.contains("heartbeat"));
     (lanes, rows)
 }
 
@@ -91,8 +91,11 @@ fn devices_of(run: &Run, failure: &Failure, story: &Story) -> BTreeSet<String> {
     let all = || story.connections.values().map(|known| known.device.clone());
     let mut devices: BTreeSet<String> = all().filter(|device| is_about(device)).collect();
     for sent in &story.sent {
-        let name = sent.id("clientMsgId").map(|id| run.history.name(&id));
-        if name.is_some_and(|name| is_about(name.trim_matches('`'))) {
+        // A message, or a room that it was sent to.
+        let ids =
+            [sent.id("clientMsgId"), sent.id("roomId").filter(|_| sent.event == "sendMessage")];
+        let mut names = ids.into_iter().flatten().map(|id| run.history.name(&id));
+        if names.any(|name| is_about(name.trim_matches('`'))) {
             devices.insert(story.device(sent.connection).to_owned());
         }
     }
@@ -130,10 +133,11 @@ fn lanes(ways: &BTreeSet<(String, String)>) -> Vec<String> {
     lanes
 }
 
-fn rows(run: &Run, story: &Story, lanes: &[String]) -> Vec<Row> {
+fn rows(run: &Run, story: &Story, lanes: &[String], speaks_of_beats: bool) -> Vec<Row> {
     let lane = |name: &str| lanes.iter().position(|lane| lane == name);
     let names = IdNames::new(&run.history, story);
     let mut rows = Vec::new();
+    let mut beats = BTreeSet::new();
     for entry in run.history.entries() {
         let (connection, packet, is_up) = match &entry.what {
             What::Sent { connection, packet } => (connection, packet, true),
@@ -170,11 +174,32 @@ fn rows(run: &Run, story: &Story, lanes: &[String]) -> Vec<Row> {
         let (Some(device), Some(gateway)) = (lane(&known.device), lane(&known.gateway)) else {
             continue;
         };
+        // What devices send all the time would hide everything else.
+        if !speaks_of_beats && is_beat(*connection, packet, is_up, &mut beats) {
+            continue;
+        }
         let Some(words) = in_words(&names, packet) else { continue };
         let (from, to) = if is_up { (device, gateway) } else { (gateway, device) };
         rows.push((entry.at, arrow(entry.at, lanes.len(), from, to, &words)));
     }
     rows
+}
+
+/// Whether a packet is a heartbeat or the answer to one; `beats`: those that wait for theirs.
+fn is_beat(
+    connection: ConnectionId,
+    packet: &str,
+    is_up: bool,
+    beats: &mut BTreeSet<(ConnectionId, u64)>,
+) -> bool {
+    let head = if is_up { "42" } else { "43" };
+    let Some((id, json)) = packet.strip_prefix(head).and_then(id_and_json) else { return false };
+    if !is_up {
+        return id.is_some_and(|id| beats.remove(&(connection, id)));
+    }
+    let is_beat = json[0] == "heartbeat";
+    beats.extend(id.filter(|_| is_beat).map(|id| (connection, id)));
+    is_beat
 }
 
 /// `GET /rooms -> 200`. Of a long call the status is still seen.

@@ -59,6 +59,7 @@ impl Running {
         Site {
             gateways: self.gateways.clone(),
             admin: BTreeMap::new(),
+            server_ids: BTreeMap::new(),
             signer: self.signer.clone(),
             redis_url: self.redis_url.clone(),
             database_url: self.database_url.clone(),

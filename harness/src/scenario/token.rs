@@ -10,6 +10,8 @@ pub enum Token {
     /// One that the gateway takes.
     #[default]
     Good,
+    /// Good for one more second.
+    Brief,
     /// Good once, but no longer.
     Expired,
     /// Signed with another key.
@@ -34,6 +36,13 @@ pub enum Token {
     Missing,
 }
 
+impl Token {
+    /// Whether a gateway takes it.
+    pub fn is_good(self) -> bool {
+        [Self::Good, Self::Brief].contains(&self)
+    }
+}
+
 /// Where a token goes.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +58,10 @@ pub enum TokenPlace {
     OddHeader,
     /// In the header, beside an `auth.token` that is empty and counts as absent.
     HeaderBesideEmpty,
+    /// In the header, beside an `auth.token` that is bad: nobody reads the header then.
+    HeaderBesideBadAuth,
+    /// In the header, beside an `auth.token` that is a number.
+    HeaderBesideNumber,
     /// `auth.token`, beside a header with a bad token, which nobody reads then.
     AuthBesideBadHeader,
 }

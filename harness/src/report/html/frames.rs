@@ -145,8 +145,7 @@ impl<'h> Reader<'h> {
     ) -> (Kind, u64) {
         if let Some(rest) = packet.strip_prefix("42") {
             let (id, json) = id_and_json(rest);
-            let message = json[1]["clientMsgId"].as_str().map(|id| self.history.name(id));
-            let message = message.map(|name| name.trim_matches('`').to_owned());
+            let message = json[1]["clientMsgId"].as_str().map(|id| self.names.in_words(id));
             let subject = match (message, id) {
                 (Some(name), _) => self.subject_number(&name, &name),
                 (None, Some(id)) => {
