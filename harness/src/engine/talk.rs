@@ -109,6 +109,10 @@ impl Running<'_> {
             let seen = "the transport is closed in the same breath, which some clients take for a reason to come back";
             return Err(about(wrong(expected, seen), name));
         }
+        if device.never_hangs_up() && self.is_still_served(&mut device, name).await {
+            let seen = "an event after the goodbye is answered: it is still served";
+            return Err(about(wrong(expected, seen), name));
+        }
         // It has no business here any more.
         device.disconnect(recorder).await;
         match seen {
@@ -123,6 +127,20 @@ impl Running<'_> {
                 Err(about(wrong(expected, seen), name))
             }
         }
+    }
+
+    /// Whether a device that was told goodbye is answered all the same.
+    async fn is_still_served(&self, device: &mut Device, name: &str) -> bool {
+        let recorder = &self.world.recorder;
+        let before = recorder.look(|story| story.sent.len());
+        // The transport may be gone by now, which is well.
+        drop(device.frame(r#"420["heartbeat",{}]"#).await);
+        let answered = |story: &Story| {
+            let (id, _) = story.connection_of(name)?;
+            let ours = |sent: &&Sent| sent.connection == id && sent.event == "heartbeat";
+            story.sent[before..].iter().find(ours).filter(|it| !it.acks.is_empty()).map(drop)
+        };
+        recorder.until(Instant::now() + BREATH, answered).await.is_some()
     }
 
     /// A device whose program has crashed has another one from now on.
