@@ -3,12 +3,14 @@
 //! Owns the meaning of steps. Refuses to know reports: it returns a [`Run`].
 
 mod acks;
+mod connect;
 mod device;
 mod expect;
 mod faults;
 mod hearing;
 mod looks;
 mod observe;
+mod partitioner;
 mod presence;
 mod publish;
 mod reading;

@@ -1,8 +1,8 @@
-//! Steps in which devices talk: connecting, joining, sending, and the acks of it.
+//! Steps in which devices talk: joining, sending, and the acks of it.
 
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
@@ -14,150 +14,17 @@ use super::{
 use crate::{
     client::ClientError,
     history::{ConnectionId, Sent, Story, shown},
-    scenario::{
-        AckWanted, Connect, Join, Raw, Send, Spanned, Time, TokenPlace, Wait, WaitFor, Who,
-    },
+    scenario::{AckWanted, Join, Raw, Send, Spanned, Time, Wait, WaitFor, Who},
     verdict::{Failure, Margin},
 };
-
-/// How long connecting may take where the step does not say.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long an ack may take where the step does not say: what the contract allows, and a bit for the machine.
 const ACK_LIMIT: Duration = Duration::from_secs(12);
 
 /// How long a transport stays open after the goodbye, at the least.
-const BREATH: Duration = Duration::from_millis(100);
-
-/// How long a device that is shown the door may stay.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(3);
-
-/// A text that is no token.
-const BAD_TOKEN: &str = "no.token.at.all";
+pub(super) const BREATH: Duration = Duration::from_millis(100);
 
 impl Running<'_> {
-    pub(super) async fn connect(&self, connect: &Connect) -> StepResult {
-        let is_let_in = connect.accepted.unwrap_or(connect.token.is_good());
-        let names = self.world.who(&connect.who.value);
-        try_join_all(names.iter().map(|name| self.connect_one(name, connect, is_let_in))).await?;
-        if let (Some(socket), Some(device)) = (&connect.name, names.first()) {
-            let id = |story: &Story| story.connection_of(device)?.1.socket.clone();
-            if let Some(id) = self.world.recorder.look(id) {
-                self.world.capture(&socket.value, &id, false);
-            }
-        }
-        if !is_let_in {
-            self.judge();
-        }
-        Ok(None)
-    }
-
-    async fn connect_one(
-        &self,
-        name: &str,
-        connect: &Connect,
-        is_let_in: bool,
-    ) -> Result<(), Failure> {
-        let recorder = &self.world.recorder;
-        let shared = &self.world.devices[name];
-        let mut device = shared.lock().await;
-        let before = recorder.look(|story| story.connection_of(name).map(|(id, _)| id));
-        let token = self.world.site.signer.token(connect.token, &device.user);
-        let (auth, header) = shown_at(connect.via, token.as_ref());
-        let expected = if is_let_in {
-            format!("{name} connects")
-        } else {
-            format!("{name} is told that it is disconnected")
-        };
-        self.begins(&device);
-        match device.connect(recorder, auth, header).await {
-            Ok(()) => {}
-            // Its library may give up on a goodbye before we look.
-            Err(_) if !is_let_in => {}
-            Err(error) => return Err(about(wrong(expected, error.to_string()), name)),
-        }
-        let newest = |story: &Story| {
-            let (id, known) = story.connection_of(name)?;
-            (Some(id) > before).then(|| known.clone())
-        };
-        if is_let_in {
-            let welcomed = |story: &Story| {
-                newest(story).filter(|it| it.welcomed.is_some() || it.closed.is_some())
-            };
-            let seen = recorder.until(Instant::now() + CONNECT_LIMIT, welcomed).await;
-            return match seen {
-                Some(known) if known.is_connected() => {
-                    if let Some(every) = self.world.heartbeat {
-                        let task = Device::beat(shared, recorder, every);
-                        device.keep_beating(task);
-                    }
-                    Ok(())
-                }
-                Some(_) => Err(about(wrong(expected, "the gateway said goodbye at once"), name)),
-                None => {
-                    let seen = format!("no answer for {}", shown(CONNECT_LIMIT));
-                    Err(about(wrong(expected, seen), name))
-                }
-            };
-        }
-        let dismissed = |story: &Story| newest(story).filter(|it| it.dismissed.is_some());
-        let seen = recorder.until(Instant::now() + GOODBYE_LIMIT, dismissed).await;
-        let closed = |story: &Story| newest(story).filter(|it| it.closed.is_some());
-        if device.never_hangs_up()
-            && recorder.until(Instant::now() + BREATH, closed).await.is_some()
-        {
-            let seen = "the transport is closed in the same breath, which some clients take for a reason to come back";
-            return Err(about(wrong(expected, seen), name));
-        }
-        if device.never_hangs_up() && self.is_still_served(&mut device, name).await {
-            let seen = "an event after the goodbye is answered: it is still served";
-            return Err(about(wrong(expected, seen), name));
-        }
-        // It has no business here any more.
-        device.disconnect(recorder).await;
-        match seen {
-            Some(known) if known.welcomed.is_some() => Ok(()),
-            Some(_) => Err(about(wrong(expected, "`41` without the `40` before it"), name)),
-            None => {
-                let seen = match recorder.look(newest) {
-                    Some(known) if known.welcomed.is_some() => "it is connected, and stays so",
-                    Some(_) => "the transport is open, and nothing is said",
-                    None => "no transport at all",
-                };
-                Err(about(wrong(expected, seen), name))
-            }
-        }
-    }
-
-    /// Whether a device that was told goodbye is answered all the same.
-    async fn is_still_served(&self, device: &mut Device, name: &str) -> bool {
-        let recorder = &self.world.recorder;
-        let before = recorder.look(|story| story.sent.len());
-        // The transport may be gone by now, which is well.
-        drop(device.frame(r#"420["heartbeat",{}]"#).await);
-        let answered = |story: &Story| {
-            let (id, _) = story.connection_of(name)?;
-            let ours = |sent: &&Sent| sent.connection == id && sent.event == "heartbeat";
-            story.sent[before..].iter().find(ours).filter(|it| !it.acks.is_empty()).map(drop)
-        };
-        recorder.until(Instant::now() + BREATH, answered).await.is_some()
-    }
-
-    /// A device whose program has crashed has another one from now on.
-    fn begins(&self, device: &Device) {
-        if device.has_crashed() {
-            self.world.mended(&device.name, format!("{} runs again", device.name));
-        }
-    }
-
-    pub(super) async fn disconnect(&self, who: &Who) -> StepResult {
-        let names = self.world.who(who);
-        let recorder = &self.world.recorder;
-        let goodbye = async |name| self.world.devices[name].lock().await.disconnect(recorder).await;
-        join_all(names.iter().map(goodbye)).await;
-        Ok(None)
-    }
-
     pub(super) async fn join(&self, event: &str, join: &Join) -> StepResult {
         let Join { who, room, payload, after, ack, within } = join;
         let mut sent = match (room, payload) {
@@ -390,21 +257,4 @@ fn named(user: &str, payload: &Value) -> Named {
 pub(super) fn about(mut failure: Failure, name: &str) -> Failure {
     failure.about.push(name.to_owned());
     failure
-}
-
-/// The payload of CONNECT and the header of a device that shows this token there.
-fn shown_at(place: TokenPlace, token: Option<&Value>) -> (Option<Value>, Option<String>) {
-    let text = || token.and_then(Value::as_str).unwrap_or_default().to_owned();
-    let bearer = || Some(format!("Bearer {}", text()));
-    let auth = token.map(|token| json!({"token": token}));
-    match place {
-        TokenPlace::Auth => (auth, None),
-        TokenPlace::Header => (None, bearer()),
-        TokenPlace::BareHeader => (None, Some(text())),
-        TokenPlace::OddHeader => (None, Some(format!("bEARER {}", text()))),
-        TokenPlace::HeaderBesideEmpty => (Some(json!({"token": ""})), bearer()),
-        TokenPlace::HeaderBesideBadAuth => (Some(json!({"token": BAD_TOKEN})), bearer()),
-        TokenPlace::HeaderBesideNumber => (Some(json!({"token": 7})), bearer()),
-        TokenPlace::AuthBesideBadHeader => (auth, Some(format!("Bearer {BAD_TOKEN}"))),
-    }
 }
