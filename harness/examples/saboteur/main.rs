@@ -53,6 +53,10 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         BESIDE => {
             set_parent_process_death_signal(Some(Signal::KILL))?;
+            // The parent may have ended before that was asked for.
+            if rustix::process::getppid().is_none_or(Pid::is_init) {
+                return Ok(ExitCode::FAILURE);
+            }
             become_gateway(&arguments.next().unwrap_or_default())
         }
         "serve" | "standalone" => {

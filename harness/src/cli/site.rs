@@ -18,6 +18,9 @@ pub(super) fn address(url: &str) -> anyhow::Result<SocketAddr> {
     if rest.contains("://") {
         bail!("`{url}`: only http:// is spoken here, without TLS");
     }
+    if let Some((_, path)) = rest.split_once('/') {
+        bail!("`{url}`: a gateway is a host and a port, leave `/{path}` out");
+    }
     let mut found = rest.to_socket_addrs().with_context(|| {
         format!("`{url}` is no address: write for example `--url http://127.0.0.1:3000`")
     })?;

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 
 use super::terminal::say;
 use crate::{
+    plural::counted,
     runner::Fixture,
     snapshot::{compare, difference, take},
     verdict::{Run, Verdict},
@@ -42,7 +43,9 @@ pub(super) fn keep(fixtures: &[Fixture], runs: &[Run], is_written: bool) -> anyh
         } else {
             "run it where `CI` is not set, then look at them with `harness review`"
         };
-        say(&format!("{} snapshots differ from the accepted ones: {next}", changed.len()))?;
+        let verb = if changed.len() == 1 { "differs" } else { "differ" };
+        let count = counted(changed.len(), "snapshot");
+        say(&format!("{count} {verb} from what was accepted: {next}"))?;
     }
     Ok(changed.len())
 }

@@ -12,7 +12,8 @@ use super::{
     talk::{BREATH, about},
 };
 use crate::{
-    history::{Sent, Story, shown},
+    client::ClientError,
+    history::{Connection, Sent, Story, shown},
     scenario::{Connect, TokenPlace, Who},
     verdict::Failure,
 };
@@ -55,79 +56,110 @@ impl Running<'_> {
         let before = recorder.look(|story| story.connection_of(name).map(|(id, _)| id));
         let token = self.world.site.signer.token(connect.token, &device.user);
         let (auth, header) = shown_at(connect.via, token.as_ref());
+        self.begins(&device);
+        let asked = device.connect(recorder, auth, header).await;
+        // The connection that this has made, as far as it has come.
+        let newest = |story: &Story| {
+            let (id, known) = story.connection_of(name)?;
+            (Some(id) > before).then(|| known.clone())
+        };
+        let result = match asked {
+            // Its library may give up on a goodbye before we look.
+            _ if !is_let_in => self.is_turned_away(&mut device, newest).await,
+            Ok(()) => self.is_welcomed(newest).await,
+            Err(error) => Err(self.why_refused(&device, newest, &error).await),
+        };
+        if result.is_ok()
+            && is_let_in
+            && let Some(every) = self.world.heartbeat
+        {
+            let task = Device::beat(shared, recorder, every);
+            device.keep_beating(task);
+        }
         let expected = if is_let_in {
             format!("{name} connects")
         } else {
             format!("{name} is told that it is disconnected")
         };
-        self.begins(&device);
-        match device.connect(recorder, auth, header).await {
-            Ok(()) => {}
-            // Its library may give up on a goodbye before we look.
-            Err(_) if !is_let_in => {}
-            Err(error) => return Err(about(wrong(expected, error.to_string()), name)),
-        }
-        let newest = |story: &Story| {
-            let (id, known) = story.connection_of(name)?;
-            (Some(id) > before).then(|| known.clone())
-        };
-        if is_let_in {
-            let welcomed = |story: &Story| {
-                newest(story).filter(|it| it.welcomed.is_some() || it.closed.is_some())
-            };
-            let seen = recorder.until(Instant::now() + CONNECT_LIMIT, welcomed).await;
-            return match seen {
-                Some(known) if known.is_connected() => {
-                    if let Some(every) = self.world.heartbeat {
-                        let task = Device::beat(shared, recorder, every);
-                        device.keep_beating(task);
-                    }
-                    Ok(())
-                }
-                Some(_) => Err(about(wrong(expected, "the gateway said goodbye at once"), name)),
-                None => {
-                    let seen = format!("no answer for {}", shown(CONNECT_LIMIT));
-                    Err(about(wrong(expected, seen), name))
-                }
-            };
-        }
-        let dismissed = |story: &Story| newest(story).filter(|it| it.dismissed.is_some());
-        let seen = recorder.until(Instant::now() + GOODBYE_LIMIT, dismissed).await;
-        let closed = |story: &Story| newest(story).filter(|it| it.closed.is_some());
-        if device.never_hangs_up()
-            && recorder.until(Instant::now() + BREATH, closed).await.is_some()
-        {
-            let seen = "the transport is closed in the same breath, which some clients take for a reason to come back";
-            return Err(about(wrong(expected, seen), name));
-        }
-        if device.never_hangs_up() && self.is_still_served(&mut device, name).await {
-            let seen = "an event after the goodbye is answered: it is still served";
-            return Err(about(wrong(expected, seen), name));
-        }
-        // It has no business here any more.
-        device.disconnect(recorder).await;
-        match seen {
-            Some(known) if known.welcomed.is_some() => Ok(()),
-            Some(_) => Err(about(wrong(expected, "`41` without the `40` before it"), name)),
-            None => {
-                let seen = match recorder.look(newest) {
-                    Some(known) if known.welcomed.is_some() => "it is connected, and stays so",
-                    Some(_) => "the transport is open, and nothing is said",
-                    None => "no transport at all",
-                };
-                Err(about(wrong(expected, seen), name))
+        result.map_err(|seen| about(wrong(expected, seen), name))
+    }
+
+    /// Why a client could not connect.
+    async fn why_refused(
+        &self,
+        device: &Device,
+        newest: impl Fn(&Story) -> Option<Connection>,
+        error: &ClientError,
+    ) -> String {
+        let ended = self.world.recorder.look(newest).and_then(|known| known.ended());
+        match ended {
+            _ if !device.is_gateway_there().await => {
+                format!("nothing listens at {}", device.gateway)
             }
+            Some(at) => format!("its connection ended at {}, unwelcomed", shown(at)),
+            None => format!("no session was opened ({error})"),
         }
     }
 
+    /// Whether a device is in the namespace in time; what is seen instead.
+    async fn is_welcomed(
+        &self,
+        newest: impl Fn(&Story) -> Option<Connection>,
+    ) -> Result<(), String> {
+        let settled =
+            |story: &Story| newest(story).filter(|it| it.welcomed.is_some() || it.closed.is_some());
+        let deadline = Instant::now() + CONNECT_LIMIT;
+        match self.world.recorder.until(deadline, settled).await {
+            Some(known) if known.is_connected() => Ok(()),
+            Some(known) if known.dismissed.is_some() => {
+                Err("the gateway said goodbye at once".to_owned())
+            }
+            Some(_) => Err("its connection ended before it was welcomed".to_owned()),
+            None => Err(format!("no answer for {}", shown(CONNECT_LIMIT))),
+        }
+    }
+
+    /// Whether a device is told goodbye, as the contract says, and then hangs up; what is seen instead.
+    async fn is_turned_away(
+        &self,
+        device: &mut Device,
+        newest: impl Fn(&Story) -> Option<Connection>,
+    ) -> Result<(), String> {
+        let recorder = &self.world.recorder;
+        let dismissed = |story: &Story| newest(story).filter(|it| it.dismissed.is_some());
+        let seen = recorder.until(Instant::now() + GOODBYE_LIMIT, dismissed).await;
+        let closed = |story: &Story| newest(story).filter(|it| it.closed.is_some());
+        if device.never_hangs_up() {
+            if recorder.until(Instant::now() + BREATH, closed).await.is_some() {
+                return Err("the transport is closed in the same breath, which some clients take for a reason to come back".to_owned());
+            }
+            if seen.is_some() && self.is_still_served(device).await {
+                return Err("an event after the goodbye is answered: it is still served".to_owned());
+            }
+        }
+        // It has no business here any more.
+        device.disconnect(recorder).await;
+        let text = match seen {
+            Some(known) if known.welcomed.is_some() => return Ok(()),
+            Some(_) => "`41` without the `40` before it",
+            None => match recorder.look(&newest) {
+                Some(known) if known.welcomed.is_some() => "it is connected, and stays so",
+                Some(_) => "the transport is open, and nothing is said",
+                None => "no transport at all",
+            },
+        };
+        Err(text.to_owned())
+    }
+
     /// Whether a device that was told goodbye is answered all the same.
-    async fn is_still_served(&self, device: &mut Device, name: &str) -> bool {
+    async fn is_still_served(&self, device: &mut Device) -> bool {
+        let name = device.name.clone();
         let recorder = &self.world.recorder;
         let before = recorder.look(|story| story.sent.len());
         // The transport may be gone by now, which is well.
         drop(device.frame(r#"420["heartbeat",{}]"#).await);
         let answered = |story: &Story| {
-            let (id, _) = story.connection_of(name)?;
+            let (id, _) = story.connection_of(&name)?;
             let ours = |sent: &&Sent| sent.connection == id && sent.event == "heartbeat";
             story.sent[before..].iter().find(ours).filter(|it| !it.acks.is_empty()).map(drop)
         };

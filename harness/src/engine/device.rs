@@ -77,6 +77,11 @@ impl Device {
         self.link.is_none() && !self.old_links.is_empty()
     }
 
+    /// Whether anything listens where its gateway should.
+    pub(super) async fn is_gateway_there(&self) -> bool {
+        tokio::net::TcpStream::connect(self.target).await.is_ok()
+    }
+
     /// Starts its program, which asks to connect.
     pub(super) async fn connect(
         &mut self,

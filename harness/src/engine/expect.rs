@@ -121,13 +121,14 @@ impl Running<'_> {
         }
         if let Some(key) = &expect.redis {
             words.push(format!("Redis's `{}`", key.value));
-            words.extend(expect.exists.map(|it| if it { "exists" } else { "is gone" }.to_owned()));
-            words.extend(expect.fields.map(|count| format!("has {}", counted(count, "field"))));
-            words.extend(expect.field.as_ref().map(|field| {
+            let mut said = Vec::new();
+            said.extend(expect.exists.map(|it| if it { "exists" } else { "is gone" }.to_owned()));
+            said.extend(expect.fields.map(|count| format!("has {}", counted(count, "field"))));
+            said.extend(expect.field.as_ref().map(|field| {
                 let value = expect.value.as_ref().map(|value| format!(" with {}", value.value));
                 format!("has the field `{}`{}", field.value, value.unwrap_or_default())
             }));
-            words.extend(expect.ttl.as_ref().map(|ttl| {
+            said.extend(expect.ttl.as_ref().map(|ttl| {
                 let most = self.world.length(ttl);
                 format!(
                     "has a TTL of at most {} and over {}",
@@ -135,19 +136,22 @@ impl Running<'_> {
                     shown(least_ttl(&key.value, most))
                 )
             }));
+            words.push(said.join(" and "));
         }
         for (what, name) in [
             ("the history of", &expect.history),
-            ("the rows of", &expect.stored),
+            ("the table of", &expect.stored),
             ("the topic", &expect.topic),
         ] {
             words.extend(name.as_ref().map(|name| format!("{what} `{}`", name.value)));
         }
         if let Some(messages) = &expect.messages {
             let names: Vec<&str> = messages.iter().map(|name| name.value.as_str()).collect();
-            words.push(format!("is [{}]", names.join(", ")));
+            words.push(format!("has [{}]", names.join(", ")));
         }
-        words.extend(expect.count.as_ref().map(|count| format!("has {} messages", count.value)));
+        words.extend(
+            expect.count.as_ref().map(|count| format!("has {}", counted(count.value, "message"))),
+        );
         words.join(" ")
     }
 
@@ -191,7 +195,8 @@ impl Running<'_> {
         // Ids get their names with the report.
         let shown: Vec<String> = ids.iter().take(20).map(|id| format!("`{id}`")).collect();
         let count = counted(ids.len(), "message");
-        Ok(Look { is_true, seen: format!("{count}: {}", shown.join(", ")) })
+        let seen = if shown.is_empty() { count } else { format!("{count}: {}", shown.join(", ")) };
+        Ok(Look { is_true, seen })
     }
 
     pub(super) async fn request(&self, request: &Request) -> StepResult {

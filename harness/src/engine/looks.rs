@@ -56,8 +56,12 @@ impl Running<'_> {
         let is_online = seen["online"] == Value::Bool(true);
         let is_true = expect.online.is_none_or(|online| online == is_online)
             && expect.sockets.is_none_or(|count| count == sockets);
-        let word = if is_online { "online" } else { "offline" };
-        Ok(Look { is_true, seen: format!("{actor} is {word} on {}", counted(sockets, "socket")) })
+        let seen = if is_online {
+            format!("{actor} is online on {}", counted(sockets, "socket"))
+        } else {
+            format!("{actor} is offline")
+        };
+        Ok(Look { is_true, seen })
     }
 
     pub(super) async fn look_at_redis(&self, key: &str, expect: &Expect) -> Result<Look, String> {

@@ -45,6 +45,10 @@ const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("min", 60.0), ("s", 1.0), ("h",
 pub enum TimeError {
     #[error("`{0}` is no time: write for example `250ms`, `1.5s`, `2min` or `${{ttl}} + 500ms`")]
     NotATime(String),
+    #[error(
+        "a time with a name stands in quotes: \"${{ttl}}\", since `{{` begins something in YAML"
+    )]
+    Unquoted,
     #[error("a time begins with a number or a name, not with a sign")]
     Sign,
     #[error("`{0}` has no unit: write `{0}ms` or `{0}s`")]
@@ -123,6 +127,10 @@ impl FromStr for Time {
 }
 
 fn term(text: &str, is_subtracted: bool) -> Result<Term, TimeError> {
+    if text.trim() == "$" {
+        // What follows was taken for a mapping.
+        return Err(TimeError::Unquoted);
+    }
     let not_a_time = || TimeError::NotATime(text.to_owned());
     let (factor, text) = match text.split_once('*') {
         Some((factor, text)) => (factor.trim().parse().map_err(|_| not_a_time())?, text.trim()),
@@ -215,6 +223,7 @@ mod tests {
         };
         check("", "is no time");
         check("soon", "is no time");
+        check("$", "stands in quotes");
         check("500", "no unit");
         check("5 apples", "is no time");
         check("${tll}", "`${tll}` is no time that the stack names");
