@@ -183,7 +183,7 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("says-why-a-token-is-bad", &["messages"], "http-unauthorised"),
     caught("has-pages-of-ten-after-a-cursor", &["history"], "http-history"),
     caught("has-pages-of-ninety-nine", &["history"], "http-history"),
-    caught("never-pings", &["presence"], "frames"),
+    caught("never-pings", &["connect"], "frames"),
     caught("pings-all-the-time", &["messages"], "frames"),
     caught("announces-another-interval", &["connect"], "frames"),
     caught("announces-another-timeout", &["connect"], "frames"),
