@@ -54,6 +54,15 @@ pub fn is_message_id(text: &str) -> bool {
 /// An origin that nobody has allowed to read anything. The harness asks its own gateways in its name.
 pub const FOREIGN_ORIGIN: &str = "https://elsewhere.example";
 
+/// How far another machine's clock may be from ours, in milliseconds. The contract does not say; two minutes are no mistake.
+pub const SKEW_MS: i64 = 120_000;
+
+/// Before the id of a user in the key of their presence.
+pub const PRESENCE_KEY: &str = "presence:user:";
+
+/// Before the id of a gateway in the key of its lease.
+pub const LEASE_KEY: &str = "presence:server:";
+
 /// The milliseconds since 1970 of a time: RFC 3339 with a fraction and `Z`. `None`: it is none, or there is no such day.
 pub fn milliseconds_of(text: &str) -> Option<i64> {
     let (_, fraction) = text.strip_suffix('Z')?.split_once('.')?;

@@ -10,12 +10,9 @@ use uuid::Uuid;
 
 use super::Finding;
 use crate::{
-    contract::milliseconds_of,
+    contract::{SKEW_MS, milliseconds_of},
     history::{History, Story, What},
 };
-
-/// How far another machine's clock may be from ours, in milliseconds.
-const SKEW_MS: i64 = 120_000;
 
 /// The fields that say when, in themselves or, as a UUIDv7 does, inside, something of a run came to be.
 const FIELDS: [&str; 4] = ["createdAt", "joinedAt", "connectedAt", "messageId"];

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Finding, faults::Fault};
+use super::{
+    Finding,
+    faults::{Fault, may_hide_a_welcome},
+};
 use crate::{
     history::{Connection, ConnectionId, History, PresenceSeen, Story, moment},
     scenario::TimeNames,
@@ -52,7 +55,7 @@ impl Judge<'_> {
             let mut connections = self.story.connections.values();
             let owner = connections.find(|it| it.socket.as_ref() == Some(socket));
             let text = match owner {
-                None if super::faults::may_hide_a_welcome(&self.faults) => return None,
+                None if may_hide_a_welcome(&self.faults) => return None,
                 None => format!("{who} is listed with the socket {socket}, which nobody has"),
                 Some(owner) if !owner.user.eq_ignore_ascii_case(&seen.user) => {
                     let at = moment(seen.at);

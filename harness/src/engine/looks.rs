@@ -6,13 +6,11 @@ use serde_json::Value;
 
 use super::{observe, records, steps::Running};
 use crate::{
+    contract::{LEASE_KEY, PRESENCE_KEY},
     history::{Connection, gateway_of, shown},
     plural::counted,
     scenario::Expect,
 };
-
-/// Before the name of a gateway in the key of its lease.
-const LEASE: &str = "presence:server:";
 
 /// What was seen, and whether it is what was wanted.
 pub(super) struct Look {
@@ -38,7 +36,7 @@ pub(super) fn by_gateway(value: &Value) -> Value {
 /// Below this the TTL of a key was not refreshed to this length: half of it, since a lease is renewed after a third. A user's
 /// was just refreshed by somebody: a tenth of it may be over, or two seconds.
 pub(super) fn least_ttl(key: &str, at_most: Duration) -> Duration {
-    if !key.starts_with("presence:user:") {
+    if !key.starts_with(PRESENCE_KEY) {
         return at_most / 2;
     }
     (at_most / 2).max(at_most.saturating_sub((at_most / 10).max(Duration::from_secs(2))))
@@ -67,8 +65,9 @@ impl Running<'_> {
     pub(super) async fn look_at_redis(&self, key: &str, expect: &Expect) -> Result<Look, String> {
         let key = self.world.fill(key)?;
         // A gateway of ours calls itself `gw1` and a random end.
-        let server = key.strip_prefix(LEASE).and_then(|name| self.world.site.server_ids.get(name));
-        let key = server.map_or(key, |id| format!("{LEASE}{id}"));
+        let server =
+            key.strip_prefix(LEASE_KEY).and_then(|name| self.world.site.server_ids.get(name));
+        let key = server.map_or(key, |id| format!("{LEASE_KEY}{id}"));
         let seen = observe::redis_key(self.world, &key).await?;
         let at_most = expect.ttl.as_ref().map(|ttl| self.world.length(ttl));
         let is_true = expect.exists.is_none_or(|exists| exists == seen.exists)
@@ -77,7 +76,7 @@ impl Running<'_> {
             && at_most.is_none_or(|at_most| {
                 seen.ttl.is_some_and(|ttl| ttl <= at_most && ttl > least_ttl(&key, at_most))
             });
-        if let Some(user) = key.strip_prefix("presence:user:") {
+        if let Some(user) = key.strip_prefix(PRESENCE_KEY) {
             let sockets = self.sockets_of(user, |_| true);
             records::entries(&seen.fields, &sockets)
                 .map_err(|reason| format!("it has {reason}"))?;

@@ -10,6 +10,7 @@ use super::{
     records,
     world::World,
 };
+use crate::contract::LEASE_KEY;
 
 /// How long one look may take.
 pub(super) const LOOK_LIMIT: Duration = Duration::from_secs(5);
@@ -73,7 +74,7 @@ pub(super) async fn leases(
 ) -> Result<(), String> {
     for (_, value) in entries {
         let value: Value = serde_json::from_str(value).unwrap_or_default();
-        let key = format!("presence:server:{}", value["serverId"].as_str().unwrap_or_default());
+        let key = format!("{LEASE_KEY}{}", value["serverId"].as_str().unwrap_or_default());
         let lease = redis_key(world, &key).await?;
         if !lease.exists || lease.ttl.is_none() {
             let what = if lease.exists { "for ever" } else { "not" };

@@ -6,7 +6,7 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::partitioner::murmur2;
-use crate::contract::{TOPICS as NAMES, is_id, is_message_id, milliseconds_of};
+use crate::contract::{SKEW_MS, TOPICS as NAMES, is_id, is_message_id, milliseconds_of};
 
 /// The fields of the values of the topics, in the order of the alphabet.
 const TOPICS: [(&str, &[&str]); 3] = [
@@ -20,9 +20,6 @@ const TOPICS: [(&str, &[&str]); 3] = [
     ),
     (NAMES[2], &["at", "change", "roomId", "userId"]),
 ];
-
-/// How far another machine's clock may be from ours, in milliseconds.
-const SKEW_MS: i64 = 120_000;
 
 /// A record as it was read.
 #[derive(Clone, Copy, Debug)]

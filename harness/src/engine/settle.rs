@@ -13,7 +13,10 @@ use super::{
     reading::{Reading, read_at_last},
     world::World,
 };
-use crate::history::{Story, What};
+use crate::{
+    contract::PRESENCE_KEY,
+    history::{Story, What},
+};
 
 /// How long everything that was accepted may take to be stored and delivered.
 const SETTLE_LIMIT: Duration = Duration::from_secs(20);
@@ -68,7 +71,7 @@ pub(super) async fn settle(world: &World, is_done: bool) {
         world.recorder.push(What::Rows { rows });
     }
     for (_, user) in world.actors() {
-        let key = observe::redis_key(world, &format!("presence:user:{user}")).await;
+        let key = observe::redis_key(world, &format!("{PRESENCE_KEY}{user}")).await;
         if let Some(key) = key.ok().filter(|key| key.exists) {
             let ttl = key.ttl.and_then(|ttl| i64::try_from(ttl.as_millis()).ok());
             world.recorder.push(What::Kept {

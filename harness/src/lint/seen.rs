@@ -2,13 +2,10 @@
 
 use super::Linter;
 use crate::{
-    contract::{MEMBERSHIPS, TOPICS},
+    contract::{LEASE_KEY, MEMBERSHIPS, PRESENCE_KEY, TOPICS},
     plural::counted,
     scenario::{Backends, Expect, Spanned, Step},
 };
-
-/// How the keys of the contract begin.
-const KEYS: [&str; 2] = ["presence:user:", "presence:server:"];
 
 impl Linter<'_> {
     /// Whether what is expected is something of what is looked at, and whether anything is.
@@ -128,7 +125,7 @@ impl Linter<'_> {
 
     /// A key of the contract, and what it can have.
     fn key(&mut self, key: &Spanned<String>, expect: &Expect) {
-        if !KEYS.iter().any(|begin| key.value.starts_with(begin)) {
+        if ![PRESENCE_KEY, LEASE_KEY].iter().any(|begin| key.value.starts_with(begin)) {
             let text = format!("no key of the contract begins like `{}`", key.value);
             let help = "write `presence:user:${alice}` or `presence:server:gw1`";
             self.report(self.problem(key, text).with_help(help));
@@ -140,7 +137,7 @@ impl Linter<'_> {
             self.report(self.problem(key, text));
         }
         let times = self.scenario.stack.times();
-        if let Some(ttl) = expect.ttl.as_ref().filter(|_| key.value.starts_with(KEYS[0]))
+        if let Some(ttl) = expect.ttl.as_ref().filter(|_| key.value.starts_with(PRESENCE_KEY))
             && ttl.value.resolve(times) > times.ttl
         {
             let text = format!("no entry is kept for longer than {} s", times.ttl.as_secs());

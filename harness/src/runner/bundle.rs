@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::versions::versions;
-use crate::{deploy::Site, engine::redis_dump, report, verdict::Run};
+use crate::{contract::PRESENCE_KEY, deploy::Site, engine::redis_dump, report, verdict::Run};
 
 /// Most of a server's log: its end. Others use the same server, and it may have run for days.
 const SERVER_LOG_BYTES_MAX: u64 = 256 * 1_024;
@@ -117,7 +117,7 @@ fn since(log: &Path, mark: u64) -> io::Result<Vec<u8>> {
 fn of_run(mut dump: Value, run: &Run) -> Value {
     if let Some(keys) = dump.as_object_mut() {
         let is_ours = |key: &str| {
-            let user = key.strip_prefix("presence:user:");
+            let user = key.strip_prefix(PRESENCE_KEY);
             user.is_none_or(|id| run.history.names().contains_key(&id.to_lowercase()))
         };
         keys.retain(|key, _| is_ours(key));

@@ -6,15 +6,10 @@ use serde_json::Value;
 
 use super::names::Names;
 use crate::{
+    contract::{LEASE_KEY, PRESENCE_KEY},
     history::{History, Story},
     scenario::Scenario,
 };
-
-/// Before a user's id.
-const USER: &str = "presence:user:";
-
-/// Before the id of a gateway's lease.
-const LEASE: &str = "presence:server:";
 
 /// A line for each key and each field. `dump`: every key of presence there is, also of others who use the same Redis.
 pub(super) fn state(scenario: &Scenario, history: &History, dump: &Value) -> String {
@@ -27,8 +22,10 @@ pub(super) fn state(scenario: &Scenario, history: &History, dump: &Value) -> Str
         return format!("{error}\n");
     }
     for (key, found) in all {
-        let Some(name) = key.strip_prefix(USER).and_then(|id| names.of(id)) else { continue };
-        keys.push((format!("{USER}{name}"), found));
+        let Some(name) = key.strip_prefix(PRESENCE_KEY).and_then(|id| names.of(id)) else {
+            continue;
+        };
+        keys.push((format!("{PRESENCE_KEY}{name}"), found));
     }
     keys.sort_by(|left, right| left.0.cmp(&right.0));
     for (_, found) in &keys {
@@ -38,8 +35,8 @@ pub(super) fn state(scenario: &Scenario, history: &History, dump: &Value) -> Str
         keys.iter().flat_map(|(key, found)| user(&mut names, key, found, times.ttl)).collect();
     let mut leases: Vec<String> = Vec::new();
     for (key, found) in all {
-        let Some(name) = key.strip_prefix(LEASE).and_then(|id| names.of(id)) else { continue };
-        let head = format!("{LEASE}{name}  {}", class(found, times.lease));
+        let Some(name) = key.strip_prefix(LEASE_KEY).and_then(|id| names.of(id)) else { continue };
+        let head = format!("{LEASE_KEY}{name}  {}", class(found, times.lease));
         leases.push(format!("{head}\n  {}", names.json(&found["value"])));
     }
     leases.sort();
