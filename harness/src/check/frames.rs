@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::Finding;
 use crate::contract::{CONTENT_UNITS_MAX, is_id, is_message_id, is_message_time};
@@ -142,8 +143,12 @@ pub(super) fn message(message: &Value) -> Result<(), String> {
     for field in FIELDS {
         text(field)?;
     }
-    if !is_message_id(text("messageId")?) {
-        return Err(format!("has the `messageId` {}, which is no UUIDv7", fields["messageId"]));
+    let id = text("messageId")?;
+    if !is_message_id(id) {
+        // A report shows a name in its place, which says nothing about what is wrong with it.
+        let kind = Uuid::try_parse(id).ok().filter(|_| is_id(id)).map(|id| id.get_version_num());
+        let kind = kind.map_or("no UUID".to_owned(), |number| format!("version {number}"));
+        return Err(format!("has the `messageId` {id:?} ({kind}), which is no UUIDv7"));
     }
     for field in ["roomId", "senderId"] {
         let id = text(field)?;

@@ -85,7 +85,7 @@ fn judge(verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), Strin
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     if status >= 400 {
         // Probes and handshakes say in their own words what is wrong.
-        let is_theirs = parts[0] == "socket.io" || (parts.len() == 1 && parts[0] != "rooms");
+        let is_theirs = matches!(parts[..], ["socket.io", ..] | ["livez" | "readyz"]);
         return if is_theirs { Ok(()) } else { error(status, reply) };
     }
     let (wanted, shape): (u16, Shape) = match (verb, &parts[..]) {

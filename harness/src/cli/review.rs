@@ -18,7 +18,7 @@ const AFTER_HELP: &str = "\
 A run that passes leaves `.snap.new` files in `snapshots/` beside its scenario where it differs from what was accepted.
 Accepted ones are committed; `cargo insta` reads them too.
 
-Exit codes: 0 nothing waits any more, 6 something still does.";
+Exit codes: 0 nothing waits any more, 4 what is named is not there, 6 something still does.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -43,7 +43,10 @@ enum Answer {
 
 impl Review {
     pub(super) fn run(&self) -> anyhow::Result<u8> {
-        let waiting = pending(&self.paths)?;
+        let waiting = match pending(&self.paths) {
+            Ok(waiting) => waiting,
+            Err(error) => return super::unreadable(error),
+        };
         if waiting.is_empty() {
             note("no snapshot waits for a review");
             return Ok(SUCCESS);

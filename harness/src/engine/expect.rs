@@ -201,17 +201,20 @@ impl Running<'_> {
 
     pub(super) async fn request(&self, request: &Request) -> StepResult {
         let fill = |text: &str| self.world.fill(text).map_err(|why| wrong("a request", why));
-        let body = request.body.as_ref().map(|body| body.value.to_string());
+        let written = request.body.as_ref().map(|body| body.value.to_string());
+        let written = written.or(request.raw_body.as_ref().map(|body| body.value.clone()));
         self.world
-            .wait_for_ids(&format!("{}{}", request.call.value, body.unwrap_or_default()))
+            .wait_for_ids(&format!("{}{}", request.call.value, written.unwrap_or_default()))
             .await;
         let call = fill(&request.call.value)?;
         let (verb, path) = call.split_once(' ').unwrap_or(("GET", &call));
-        let body = match &request.body {
-            Some(body) => {
-                Some(self.world.fill_json(&body.value, "").map_err(|why| wrong("a body", why))?)
+        let body = match (&request.body, &request.raw_body) {
+            (Some(body), _) => {
+                let body = self.world.fill_json(&body.value, "");
+                Some(body.map_err(|why| wrong("a body", why))?.to_string())
             }
-            None => None,
+            (None, Some(body)) => Some(fill(&body.value)?),
+            (None, None) => None,
         };
         let user = self.world.user(&request.by.value).map_err(|why| wrong("an actor", why))?;
         let token = self.world.site.signer.token(request.token, user);
@@ -224,7 +227,7 @@ impl Running<'_> {
             Port::Public => self.world.gateway(gateway.as_deref()),
             Port::Admin => gateway.as_ref().and_then(|to| self.world.site.admin.get(to).copied()),
         };
-        let answered = self.world.call_with(token.as_deref(), verb, path, body.as_ref(), to).await;
+        let answered = self.world.call_with(token.as_deref(), verb, path, body, to).await;
         let Answer { status, body: reply, headers } = answered.clone().unwrap_or_default();
         self.world.recorder.push(What::Called {
             user: user.to_owned(),

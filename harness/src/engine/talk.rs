@@ -201,6 +201,7 @@ impl Running<'_> {
                 let is_so = match wait.until.value {
                     WaitFor::Connected => known.is_connected(),
                     WaitFor::Disconnected => known.ended().is_some(),
+                    WaitFor::Closed => known.closed.is_some(),
                     WaitFor::Answered => {
                         asked(story, id).count() > 0
                             && asked(story, id).all(|sent| !sent.acks.is_empty())
@@ -212,6 +213,7 @@ impl Running<'_> {
                 let (word, seen) = match wait.until.value {
                     WaitFor::Connected => ("is connected", "it is not"),
                     WaitFor::Disconnected => ("is disconnected", "it is connected"),
+                    WaitFor::Closed => ("has no transport any more", "it is open"),
                     WaitFor::Answered => {
                         let missing = self.world.recorder.look(|story| {
                             let (id, _) = story.connection_of(&name)?;

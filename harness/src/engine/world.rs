@@ -134,16 +134,18 @@ impl World {
     ) -> Result<(u16, Value), String> {
         let token = self.site.signer.good(user);
         let address = self.gateway(gateway);
+        let body = body.map(Value::to_string);
         let answer = self.call_with(Some(&token), verb, path, body, address).await?;
         Ok((answer.status, answer.body))
     }
 
+    /// `body` is sent as it is, as what says that it is JSON.
     pub(super) async fn call_with(
         &self,
         token: Option<&str>,
         verb: &str,
         path: &str,
-        body: Option<&Value>,
+        body: Option<String>,
         address: Option<SocketAddr>,
     ) -> Result<Answer, String> {
         let address = address.ok_or("no gateway runs")?;
@@ -158,7 +160,7 @@ impl World {
             request = request.header("origin", FOREIGN_ORIGIN);
         }
         if let Some(body) = body {
-            request = request.json(body);
+            request = request.header("content-type", "application/json").body(body);
         }
         let answer = request.send().await.map_err(|error| {
             if error.is_connect() {

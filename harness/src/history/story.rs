@@ -210,7 +210,7 @@ impl Story {
             self.moved = at;
             self.dismissed(at, connection);
             self.left_all(at, connection);
-        } else if !["0", "1", "2", "3", "6"].iter().any(|p| packet.starts_with(p)) {
+        } else if !["0", "1", "2", "3", "6", "44/"].iter().any(|p| packet.starts_with(p)) {
             return Err(format!("`{shown}` is no packet of the contract"));
         }
         Ok(())

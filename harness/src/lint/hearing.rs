@@ -16,8 +16,10 @@ pub(super) struct Named {
     is_accepted: bool,
     /// The devices that were in its room when it was sent.
     there: BTreeSet<String>,
-    /// Those that came later: it may not have been stored by then.
+    /// Those that came later and may hear it all the same: it may not have been stored by then, or they resume.
     later: BTreeSet<String>,
+    /// A device has heard it by now.
+    is_heard: bool,
 }
 
 impl Linter<'_> {
@@ -60,10 +62,11 @@ impl Linter<'_> {
         }
     }
 
-    /// A device joins a room.
-    pub(super) fn enters(&mut self, device: String, room: &str) {
-        let of_room = |it: &&mut Named| it.room.as_deref() == Some(room);
-        for message in self.known.messages.values_mut().filter(of_room) {
+    /// A device joins a room; `resumes`: it asks for what it has missed.
+    pub(super) fn enters(&mut self, device: String, room: &str, resumes: bool) {
+        let may_come =
+            |it: &&mut Named| it.room.as_deref() == Some(room) && (resumes || !it.is_heard);
+        for message in self.known.messages.values_mut().filter(may_come) {
             message.later.insert(device.clone());
         }
         self.known.joined.insert((device, room.to_owned()));
@@ -147,16 +150,25 @@ impl Linter<'_> {
                 (!is_there).then_some((name, room))
             });
             if let Some((name, room)) = deaf {
-                let (state, help) = if self.known.connected.contains(&device) {
+                let (state, help) = if self.is_inside(&device, room) {
+                    let help = format!("let {device} join `{room}` before");
+                    (format!("in `{room}` only since `{name}` was heard there"), help)
+                } else if self.known.connected.contains(&device) {
                     let help = format!("put `- join: {{ who: {device}, room: {room} }}` before");
-                    (format!("not in `{room}`"), help)
+                    (format!("not in `{room}` by then"), help)
                 } else {
                     let help = format!("connect {device} and let it join `{room}` before");
-                    ("not connected".to_owned(), help)
+                    ("not connected by then".to_owned(), help)
                 };
-                let text = format!("`{device}` is {state} by then: it can never hear `{name}`");
+                let text = format!("`{device}` is {state}: it can never hear `{name}`");
                 let help = format!("{help} the send");
                 self.report(self.problem(place, text).with_help(help));
+            }
+        }
+        // Where something is broken, others may hear it much later.
+        for (name, _) in named.into_iter().filter(|_| !self.known.has_faults) {
+            if let Some(message) = self.known.messages.get_mut(&name) {
+                message.is_heard = true;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Actors, devices, rooms: who exists.
 
 use super::Linter;
-use crate::scenario::{Client, DEVICES_MAX, Device, Place, Spanned, Step, Who, closest};
+use crate::scenario::{Client, DEVICES_MAX, Device, Place, Problem, Spanned, Step, Who, closest};
 
 impl Linter<'_> {
     pub(super) fn people(&mut self) {
@@ -114,7 +114,7 @@ impl Linter<'_> {
             return true;
         }
         let problem = self.problem(place, format!("there is no {what} `{name}`"));
-        self.report(problem.with_known(name, known.iter().map(String::as_str)));
+        self.report(help(problem, name, known.iter().map(String::as_str)));
         false
     }
 
@@ -140,7 +140,7 @@ impl Linter<'_> {
         let problem = self.problem(place, format!("there is no {what} `{name}`"));
         let actors = actors.keys().map(String::as_str);
         let names = known.iter().map(String::as_str).chain(actors).chain([Who::EVERYONE]);
-        self.report(problem.with_known(name, names));
+        self.report(help(problem, name, names));
         Vec::new()
     }
 
@@ -158,6 +158,17 @@ impl Linter<'_> {
         }
         let known: Vec<String> = rooms.keys().cloned().collect();
         self.is_one_of("room", name, &known, place);
+    }
+}
+
+/// What may be meant by a name that nothing has.
+fn help<'a>(problem: Problem, name: &str, known: impl Iterator<Item = &'a str>) -> Problem {
+    let parameter = name.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    match parameter {
+        Some(parameter) => problem.with_help(format!(
+            "a name is written as it is; in a shared file `use` fills it in: `with: {{ {parameter}: ... }}`"
+        )),
+        None => problem.with_known(name, known),
     }
 }
 

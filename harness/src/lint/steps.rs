@@ -44,7 +44,7 @@ impl Linter<'_> {
             Step::Wait(Wait { device, until, within }) => {
                 self.time(within);
                 for device in self.devices_named(&device.value, device.into()) {
-                    if until.value == WaitFor::Disconnected {
+                    if matches!(until.value, WaitFor::Disconnected | WaitFor::Closed) {
                         self.loses_its_connection(&device);
                     }
                 }
@@ -214,7 +214,7 @@ impl Linter<'_> {
                 continue;
             }
             if is_entering {
-                self.enters(device, &room.value);
+                self.enters(device, &room.value, after.is_some());
             } else {
                 self.known.joined.remove(&(device, room.value.clone()));
             }
@@ -250,6 +250,13 @@ impl Linter<'_> {
             self.report(self.problem(status, text));
         }
         self.names(call);
+        if let Some(body) = &request.raw_body {
+            self.names(body);
+            if request.body.is_some() {
+                let text = "`raw_body` replaces `body`: write one of them";
+                self.report(self.problem(body, text));
+            }
+        }
         for value in request.body.iter().chain(&request.reply) {
             self.names_of(value);
         }

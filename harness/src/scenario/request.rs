@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Spanned, Token, spanned::even_null};
+use super::{Spanned, Token, schema::Scalar, spanned::even_null};
 
 /// A request over HTTP.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -20,6 +20,9 @@ pub struct Request {
     /// The body that is sent, as JSON.
     #[serde(default, deserialize_with = "even_null")]
     pub body: Option<Spanned<Value>>,
+    /// Instead of `body`: what is sent as it is, JSON or not.
+    #[schemars(with = "Option<Scalar>")]
+    pub raw_body: Option<Spanned<String>>,
     /// The gateway that is asked, such as `gw1`; with `port: admin` also a worker.
     pub to: Option<Spanned<String>>,
     /// Which of the gateway's ports is asked: the one for everybody, or the one for operators.

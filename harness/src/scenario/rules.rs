@@ -10,6 +10,8 @@ use super::schema::one_of;
 pub const RULES: &[(&str, &str)] = &[
     ("connect-good-token", "a good token connects, from `auth.token` or the header"),
     ("connect-bad-token", "a bad token is connected and disconnected at once"),
+    ("connect-namespace", "the namespace is `/`, and there is no other"),
+    ("connect-timeout", "a transport without a namespace is closed after the connect timeout"),
     ("connect-transports", "WebSocket, polling and the upgrade carry the same"),
     ("connect-temporary-refusal", "a temporary refusal is HTTP 503 before the upgrade"),
     ("ack-always", "every known event is acknowledged, whatever its payload was"),

@@ -245,6 +245,8 @@ pub enum WaitFor {
     Connected,
     /// It is not connected any more.
     Disconnected,
+    /// Its transport is closed, which comes after a goodbye.
+    Closed,
     /// Everything it has sent is acknowledged.
     Answered,
 }

@@ -177,8 +177,8 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("accepts-rooms-in-capitals-and-forgets", &["rooms"], "nothing-lost"),
     caught("joins-rooms-in-capitals-and-forgets", &["rooms"], "nothing-lost"),
     caught("connects-the-namespace-twice", &["messages"], "frames"),
-    caught("lists-at-most-two-members", &["rooms"], "http-rooms"),
-    caught("lists-only-the-first-room", &["rooms"], "http-rooms"),
+    caught("lists-at-most-ten-members", &["rooms"], "http-rooms"),
+    caught("lists-at-most-ten-rooms", &["rooms"], "http-rooms"),
     caught("has-rooms-of-another-time-in-the-list", &["rooms"], "replies"),
     caught("says-why-a-token-is-bad", &["messages"], "http-unauthorised"),
     caught("has-pages-of-ten-after-a-cursor", &["history"], "http-history"),
@@ -192,6 +192,10 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("has-an-empty-health", &["connect"], "replies"),
     caught("has-no-metrics", &["connect"], "http-probes"),
     caught("has-metrics-in-json", &["connect"], "replies"),
+    caught("fails-at-broken-json", &["malformed"], "http-rooms"),
+    caught("says-in-plain-text-that-there-is-no-such-path", &["malformed"], "replies"),
+    caught("lets-anybody-into-any-namespace", &["malformed"], "frames"),
+    caught("leaves-rooms-of-strangers", &["rooms"], "join-needs-membership"),
 ];
 
 /// On Kafka, Redis and Postgres.

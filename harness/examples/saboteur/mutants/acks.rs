@@ -48,6 +48,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
     Mutant {
+        name: "leaves-rooms-of-strangers",
+        faults: &[Ack(|_, _, mut ack| {
+            if ack.event.name == "leaveRoom" && ack.body["error"] == "Not a member of this room" {
+                ack.body = json!({"success": true});
+            }
+            vec![ack.on()]
+        })],
+    },
+    Mutant {
         name: "acks-twice",
         faults: &[Ack(|gate, _, ack| {
             vec![ack.on(); if gate.next().is_multiple_of(10) { 2 } else { 1 }]

@@ -39,6 +39,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
     Mutant {
+        name: "lets-anybody-into-any-namespace",
+        faults: &[Down(|_, _, packet| {
+            let namespace = packet.strip_prefix("44/").and_then(|rest| rest.split_once(','));
+            let out = match namespace {
+                Some((name, _)) => format!("40/{name},{{\"sid\":\"another\"}}"),
+                None => packet,
+            };
+            vec![Out::Down(out)]
+        })],
+    },
+    Mutant {
         name: "says-goodbye-without-a-welcome",
         faults: &[Down(|_, socket, packet| {
             let is_welcome = packet.starts_with("40") && socket.user().is_none();

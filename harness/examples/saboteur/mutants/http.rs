@@ -214,22 +214,41 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
     Mutant {
-        name: "lists-at-most-two-members",
+        name: "lists-at-most-ten-members",
         faults: &[ReplyFault(|_, asked, reply| {
             if asked.is("GET", "/rooms/*/members") && reply.status == 200 {
                 let mut members = reply.list();
-                members.truncate(2);
+                members.truncate(10);
                 reply.set(&json!(members));
             }
         })],
     },
     Mutant {
-        name: "lists-only-the-first-room",
+        name: "lists-at-most-ten-rooms",
         faults: &[ReplyFault(|_, asked, reply| {
             if asked.is("GET", "/rooms") && reply.status == 200 {
                 let mut rooms = reply.list();
-                rooms.truncate(1);
+                rooms.truncate(10);
                 reply.set(&json!(rooms));
+            }
+        })],
+    },
+    Mutant {
+        name: "fails-at-broken-json",
+        faults: &[ReplyFault(|_, asked, reply| {
+            let is_json = serde_json::from_slice::<Value>(&asked.body).is_ok();
+            if asked.is("POST", "/rooms") && reply.status == 400 && !is_json {
+                let message = "Unexpected end of JSON input";
+                reply.status = 500;
+                reply.set(&json!({"statusCode": 500, "error": "Internal Server Error", "message": message}));
+            }
+        })],
+    },
+    Mutant {
+        name: "says-in-plain-text-that-there-is-no-such-path",
+        faults: &[ReplyFault(|_, _, reply| {
+            if reply.status == 404 && reply.json()["message"] == "No such route" {
+                reply.body = b"Not Found".to_vec();
             }
         })],
     },
