@@ -43,7 +43,7 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
         match &sent.acks[..] {
             // Its time is not over yet: whoever ended the run has not waited for it.
             [] if story.end < sent.at + ACK_LIMIT + SLACK => {}
-            [] if known.is_some_and(|it| it.closed.is_none()) && sent.ack_id.is_some() => {
+            [] if known.is_some_and(|it| is_served(it, sent.at)) && sent.ack_id.is_some() => {
                 let at = moment(sent.at);
                 report(sent.at, format!("{what} by {device}, sent at {at}, {UNANSWERED}"));
             }
@@ -72,6 +72,11 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
             }
         }
     }
+}
+
+/// Whether a connection has stayed, and was still in the namespace when it sent something at this time.
+fn is_served(known: &Connection, at: Duration) -> bool {
+    known.closed.is_none() && known.dismissed.is_none_or(|dismissed| at < dismissed)
 }
 
 /// Whether something that holds acks up was broken between an event and its ack: the device, or its gateway.

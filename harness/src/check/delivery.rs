@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Finding, words::Key};
+use super::{Finding, faults::Fault, words::Key};
 use crate::history::{Delivery, History, Inside, Sent, Story, moment};
 
 fn key(story: &Story, sent: &Sent) -> Option<Key> {
@@ -128,9 +128,13 @@ pub(super) fn no_duplicate(history: &History, story: &Story, findings: &mut Vec<
 /// How long the broadcast of a gateway may take from one of its sockets to another.
 const BROADCAST: Duration = Duration::from_secs(1);
 
+/// How long a gateway may need after an outage until it knows what has happened meanwhile.
+const CATCHING_UP: Duration = Duration::from_secs(5);
+
 /// Nobody hears a room before asking to join it, or after the leave was answered.
 pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     old_messages(history, story, findings);
+    let faults = Fault::all(history);
     for delivery in &story.deliveries {
         let room = delivery.id("roomId");
         // An ack may come after the first message.
@@ -139,6 +143,7 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
             inside.connection == delivery.connection
                 && inside.room == room
                 && inside.left.is_some_and(|left| left < delivery.at)
+                && !(inside.is_removed && is_late(story, delivery, &faults))
                 // Whoever has asked again since then is in again.
                 && inside.leaving.is_none_or(|leaving| asked.is_some_and(|asked| asked.at <= leaving))
         });
@@ -154,6 +159,15 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
             findings.push(Finding { invariant: "no-leak", at: delivery.at, text });
         }
     }
+}
+
+/// Whether a delivery may have been on its way for long: something that it comes through was broken, or had just been.
+fn is_late(story: &Story, delivery: &Delivery, faults: &[Fault<'_>]) -> bool {
+    let Some(known) = story.connections.get(&delivery.connection) else { return false };
+    let ways = [known.device.as_str(), known.gateway.as_str(), "kafka"];
+    faults.iter().any(|fault| {
+        ways.contains(&fault.what) && fault.touches(delivery.at, delivery.at, CATCHING_UP)
+    })
 }
 
 /// Every `joinRoom` for the room of a delivery that its connection had sent by then.

@@ -43,5 +43,5 @@ impl<'h> Fault<'h> {
 
 /// Whether the answer to a CONNECT may have been lost, with a network or a gateway, so that nobody knows whose a socket is.
 pub(super) fn may_hide_a_welcome(faults: &[Fault<'_>]) -> bool {
-    faults.iter().any(|fault| !["postgres", "kafka"].contains(&fault.what))
+    faults.iter().any(|fault| fault.what.contains('.') || fault.what.starts_with("gw"))
 }

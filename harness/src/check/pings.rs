@@ -19,11 +19,19 @@ struct Pinged {
     interval: Duration,
     timeout: Duration,
     times: Vec<Duration>,
+    /// When the device last answered one.
+    answered: Option<Duration>,
 }
 
 pub(super) fn pings(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     let mut all: BTreeMap<ConnectionId, Pinged> = BTreeMap::new();
     for entry in history.entries() {
+        if let What::Sent { connection, packet } = &entry.what
+            && packet == "3"
+            && let Some(pinged) = all.get_mut(connection)
+        {
+            pinged.answered = Some(entry.at);
+        }
         let What::Received { connection, packet } = &entry.what else { continue };
         if let Some(open) = packet.strip_prefix('0').and_then(announced) {
             all.insert(*connection, open);
@@ -49,7 +57,7 @@ fn announced(open: &str) -> Option<Pinged> {
     let open: Value = serde_json::from_str(open).ok()?;
     let number = |field: &str| open[field].as_u64().map(Duration::from_millis);
     let (interval, timeout) = (number("pingInterval")?, number("pingTimeout")?);
-    (!interval.is_zero()).then(|| Pinged { interval, timeout, times: Vec::new() })
+    (!interval.is_zero()).then(|| Pinged { interval, timeout, times: Vec::new(), answered: None })
 }
 
 /// When something was wrong with the pings of a connection until its end, and what.
@@ -59,7 +67,7 @@ fn wrong(
     end: Duration,
     faults: &[Fault<'_>],
 ) -> Option<(Duration, String)> {
-    let Pinged { interval, timeout, times } = pinged;
+    let Pinged { interval, timeout, times, answered } = pinged;
     let is_theirs = |fault: &&Fault<'_>| fault.what == known.device || fault.what == known.gateway;
     let faults: Vec<_> = faults.iter().filter(is_theirs).collect();
     let lifetime = end.saturating_sub(known.opened);
@@ -67,12 +75,15 @@ fn wrong(
     let count = times.len() as u128;
     let is_excused = faults.iter().any(|fault| fault.touches(known.opened, end, SLACK));
     let too_often = count > 2 * promised(lifetime) + SPARE;
-    let too_seldom = 2 * count + SPARE < promised(lifetime.saturating_sub(SLACK));
+    // The next ping comes once the last one was answered: whoever withholds pongs gets no more.
+    let unanswered = times.last().filter(|last| answered.is_none_or(|at| at < **last));
+    let lasted = unanswered.unwrap_or(&end).saturating_sub(known.opened);
+    let too_seldom = 2 * count + SPARE < promised(lasted.saturating_sub(SLACK));
     if too_often || too_seldom && !is_excused {
         let (lived, every) = (shown(lifetime), shown(*interval));
         return Some((end, format!("{count} times in {lived}, not every {every}")));
     }
-    // Whoever withholds pongs is pinged once, and then given up.
+    // Who withholds a pong is given up after the timeout.
     let limit = interval.saturating_add(*timeout).saturating_add(SLACK);
     let moments = || std::iter::once(known.opened).chain(times.iter().copied());
     let ends = times.iter().copied().chain([end]);
@@ -120,6 +131,22 @@ mod tests {
         let mut findings = Vec::new();
         super::pings(&history, &Story::read(&history), &mut findings);
         findings.into_iter().map(|finding| finding.text).collect()
+    }
+
+    #[test]
+    fn who_withholds_a_pong_gets_no_more_pings() {
+        let mut history = History::default();
+        let ms = Duration::from_millis;
+        let [device, user, gateway] = ["alice.phone", "alice", "gw1"].map(str::to_owned);
+        let open = r#"0{"pingInterval":200,"pingTimeout":5000}"#.to_owned();
+        history
+            .push(ms(0), What::Opened { connection: ID, device, user, gateway, is_polling: false });
+        history.push(ms(0), What::Received { connection: ID, packet: open });
+        history.push(ms(200), What::Received { connection: ID, packet: "2".to_owned() });
+        history.push(ms(5_200), What::Closed { connection: ID, by_gateway: true });
+        let mut findings = Vec::new();
+        super::pings(&history, &Story::read(&history), &mut findings);
+        assert_eq!(findings, []);
     }
 
     #[test]

@@ -95,8 +95,8 @@ pub(super) struct Run {
     /// A gateway that runs already, such as <http://127.0.0.1:3000>; again for gw2, and so on.
     #[arg(long)]
     url: Vec<String>,
-    /// The secret of those gateways.
-    #[arg(long, requires = "url", env = "JWT_SECRET", hide_env_values = true)]
+    /// The secret of those gateways; without `--url` it means nothing.
+    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
     jwt_secret: Option<String>,
     /// Their Redis, for scenarios that look there.
     #[arg(long, requires = "url")]

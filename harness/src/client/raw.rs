@@ -252,8 +252,11 @@ impl Poller {
             }
         };
         // The gateway ends it with `6`.
-        poll.await?;
+        let last = poll.await?;
         send(&mut stream, "5".to_owned()).await?;
+        if options.pongs && last.iter().any(|packet| packet == "2") {
+            send(&mut stream, "3".to_owned()).await?;
+        }
         Ok(stream)
     }
 }

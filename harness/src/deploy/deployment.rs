@@ -193,7 +193,11 @@ impl Deployment {
         if let Some((stack, service)) = self.service(what)? {
             return Ok(stack.start(service, &|_| {}).await?);
         }
-        self.with(what, async |process| process.start(&self.http).await).await
+        self.with(what, async |process| {
+            process.must_not_have_died()?;
+            process.start(&self.http).await
+        })
+        .await
     }
 
     /// Stops it where it is.
@@ -212,8 +216,8 @@ impl Deployment {
         self.with(what, async |process| process.thaw()).await
     }
 
-    /// Everything runs again: frozen ones go on, ended ones start.
-    pub async fn mend(&self, services: &[&str]) -> Result<(), DeployError> {
+    /// These servers run again: frozen ones go on, stopped ones start.
+    pub async fn mend_services(&self, services: &[&str]) -> Result<(), DeployError> {
         for what in services {
             // One that is stopped and not frozen cannot be thawed, which is no harm.
             if let Err(error) = self.thaw(what).await
@@ -223,11 +227,13 @@ impl Deployment {
             }
             self.start_again(what).await?;
         }
+        Ok(())
+    }
+
+    /// Every process runs again, also one that has ended by itself.
+    pub async fn mend_processes(&self) -> Result<(), DeployError> {
         let mending = self.processes.values().map(async |process| {
             let mut process = process.lock().await;
-            if process.is_frozen {
-                process.thaw()?;
-            }
             process.start(&self.http).await
         });
         futures_util::future::try_join_all(mending).await?;

@@ -33,6 +33,8 @@ pub enum DeployError {
     BadEnd { name: String, status: std::process::ExitStatus, log: String },
     #[error("`{name}` ended by itself; its log ends:\n{log}")]
     Ended { name: String, log: String },
+    #[error("`{0}` does not run")]
+    NotRunning(String),
     #[error("`{0}` is not run by this harness")]
     NotOurs(String),
     #[error("{doing}: {source}")]

@@ -95,10 +95,7 @@ impl Process {
 
     /// Ends it and waits for its end; a frozen one is thawed if it is asked politely.
     pub(super) async fn end(&mut self, how: EndHow) -> Result<(), DeployError> {
-        if self.ended_by_itself().is_some() {
-            self.child = None;
-            return Err(DeployError::Ended { name: self.name.clone(), log: tail(&self.log) });
-        }
+        self.must_not_have_died()?;
         match how {
             EndHow::Kill => self.signal(Signal::KILL)?,
             EndHow::Term => {
@@ -122,6 +119,15 @@ impl Process {
         }
     }
 
+    /// A step that ends or starts what has ended by itself would hide that.
+    pub(super) fn must_not_have_died(&mut self) -> Result<(), DeployError> {
+        if self.ended_by_itself().is_some() {
+            self.child = None;
+            return Err(DeployError::Ended { name: self.name.clone(), log: tail(&self.log) });
+        }
+        Ok(())
+    }
+
     /// How it has ended, and what it said last, if nobody has ended it.
     pub(super) fn ended_by_itself(&mut self) -> Option<String> {
         let status = self.child.as_mut()?.try_wait().ok()??;
@@ -131,13 +137,19 @@ impl Process {
     }
 
     pub(super) fn freeze(&mut self) -> Result<(), DeployError> {
-        self.is_frozen = self.is_running();
+        self.must_run()?;
+        self.is_frozen = true;
         self.signal(Signal::STOP)
     }
 
     pub(super) fn thaw(&mut self) -> Result<(), DeployError> {
+        self.must_run()?;
         self.is_frozen = false;
         self.signal(Signal::CONT)
+    }
+
+    fn must_run(&mut self) -> Result<(), DeployError> {
+        if self.is_running() { Ok(()) } else { Err(DeployError::NotRunning(self.name.clone())) }
     }
 
     pub(super) fn is_running(&mut self) -> bool {

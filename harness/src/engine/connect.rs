@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     device::Device,
@@ -57,7 +57,10 @@ impl Running<'_> {
         let token = self.world.site.signer.token(connect.token, &device.user);
         let (auth, header) = shown_at(connect.via, token.as_ref());
         self.begins(&device);
-        let asked = device.connect(recorder, auth, header).await;
+        let asked = timeout(CONNECT_LIMIT, device.connect(recorder, auth, header)).await;
+        let asked = asked.unwrap_or_else(|_| {
+            Err(ClientError::Refused(format!("no answer for {}", shown(CONNECT_LIMIT))))
+        });
         // The connection that this has made, as far as it has come.
         let newest = |story: &Story| {
             let (id, known) = story.connection_of(name)?;

@@ -80,8 +80,10 @@ impl Running<'_> {
             let sockets = self.sockets_of(user, |_| true);
             records::entries(&seen.fields, &sockets)
                 .map_err(|reason| format!("it has {reason}"))?;
-            // Of what is gone an entry may outlive its lease.
-            let alive = self.sockets_of(user, Connection::is_connected);
+            // Of what is gone an entry may outlive its lease, and what is frozen cannot renew it.
+            let broken = self.world.all_broken();
+            let alive =
+                self.sockets_of(user, |it| it.is_connected() && !broken.contains(&it.gateway));
             let fields = seen.fields.iter().filter(|(socket, _)| alive.contains(socket));
             observe::leases(self.world, fields).await?;
         }

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     contract::PRESENCE_KEY,
+    deploy::DeployError,
     history::{Story, What},
 };
 
@@ -97,7 +98,11 @@ pub(super) async fn mend(world: &World) -> Result<(), EngineError> {
         .map(String::as_str)
         .filter(|what| ["kafka", "redis", "postgres"].contains(what))
         .collect();
-    deployment.mend(&services).await.map_err(|error| EngineError::Mend(error.to_string()))?;
+    let failed = |error: DeployError| EngineError::Mend(error.to_string());
+    deployment.mend_services(&services).await.map_err(failed)?;
+    // One may have died of it that a server came back.
+    note_deaths(world).await;
+    deployment.mend_processes().await.map_err(failed)?;
     for what in broken {
         world.mended(&what, format!("{what} works again, after the last step"));
     }

@@ -27,6 +27,14 @@ pub(super) struct Running<'w> {
     judged: AtomicUsize,
 }
 
+/// What steps stand in.
+#[derive(Clone, Copy, Default)]
+struct Within<'s> {
+    used: Option<Used<'s>>,
+    /// ` (in round 2 of 3)`, for who reads that one of them failed.
+    round: &'s str,
+}
+
 /// A shared file whose steps run.
 #[derive(Clone, Copy)]
 struct Used<'s> {
@@ -51,7 +59,7 @@ impl<'w> Running<'w> {
 
     /// Runs them in order, until one fails; whether all were true.
     pub(super) async fn all(&self, steps: &[Spanned<Step>]) -> bool {
-        self.all_of(steps, None).await
+        self.all_of(steps, Within::default()).await
     }
 
     /// How many things were looked at that could have been otherwise.
@@ -78,55 +86,50 @@ impl<'w> Running<'w> {
         self.lock().vacuous.get_or_insert(reason);
     }
 
-    async fn all_of(&self, steps: &[Spanned<Step>], used: Option<Used<'_>>) -> bool {
+    async fn all_of(&self, steps: &[Spanned<Step>], within: Within<'_>) -> bool {
         for step in steps {
-            if !self.one(step, used).await {
+            if !self.one(step, within).await {
                 return false;
             }
         }
         true
     }
 
-    /// `used`: the shared file that it stands in.
     fn one<'s>(
         &'s self,
         step: &'s Spanned<Step>,
-        used: Option<Used<'s>>,
+        within: Within<'s>,
     ) -> Pin<Box<dyn Future<Output = bool> + 's>> {
         Box::pin(async move {
             if let Step::Parallel(parallel) = &step.value {
-                let blocks = parallel.0.iter().map(|block| self.all_of(block, used));
+                let blocks = parallel.0.iter().map(|block| self.all_of(block, within));
                 return futures_util::future::join_all(blocks).await.into_iter().all(|it| it);
             }
             if let Step::Repeat(repeat) = &step.value {
-                return self.rounds(repeat, used).await;
+                return self.rounds(repeat, within).await;
             }
             if let Step::Use(shared) = &step.value {
                 // Of files that use each other the innermost says which step it is.
-                let line = used.map_or(Place::from(step).line, |used| used.line);
-                let used = Used { line, path: &shared.path, source: &shared.source };
-                return self.all_of(&shared.steps, Some(used)).await;
+                let line = within.used.map_or(Place::from(step).line, |used| used.line);
+                let used = Some(Used { line, path: &shared.path, source: &shared.source });
+                return self.all_of(&shared.steps, Within { used, ..within }).await;
             }
-            self.plain(step, used).await
+            self.plain(step, within).await
         })
     }
 
-    async fn rounds(&self, repeat: &Repeat, used: Option<Used<'_>>) -> bool {
+    async fn rounds(&self, repeat: &Repeat, within: Within<'_>) -> bool {
         let times = repeat.times.value;
         for round in 1..=times {
-            let before = self.lock().failures.len();
-            if !self.all_of(&repeat.steps, used).await {
-                for failure in self.lock().failures.iter_mut().skip(before) {
-                    failure.expected =
-                        format!("{} (in round {round} of {times})", failure.expected);
-                }
+            let round = format!(" (in round {round} of {times}){}", within.round);
+            if !self.all_of(&repeat.steps, Within { round: &round, ..within }).await {
                 return false;
             }
         }
         true
     }
 
-    async fn plain(&self, step: &Spanned<Step>, used: Option<Used<'_>>) -> bool {
+    async fn plain(&self, step: &Spanned<Step>, Within { used, round }: Within<'_>) -> bool {
         let recorder = &self.world.recorder;
         let own = Place::from(step).line;
         let text = text_of(used.map_or(self.source, |used| used.source), own, &step.value);
@@ -144,8 +147,10 @@ impl<'w> Running<'w> {
         let is_done = failure.is_none();
         let mut reports = self.lock();
         let (place, written) = (shared.clone(), text.clone());
-        let failure =
-            failure.map(|it| Failure { line, shared: place, step: written, at: to, ..it });
+        let failure = failure.map(|it| {
+            let expected = format!("{}{round}", it.expected);
+            Failure { line, shared: place, step: written, at: to, expected, ..it }
+        });
         reports.failures.extend(failure);
         reports.steps.push(StepReport { line, shared, text, from, to, outcome, margin });
         is_done

@@ -44,13 +44,22 @@ pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>
     let name = format!("{}{topic}", topics.prefix);
     let reading = tokio::task::spawn_blocking(move || read(&topics, &name, &rooms)).await;
     let (records, partitions) = reading.unwrap_or_else(|error| Err(error.to_string()))?;
-    let (drafts, heard) = (drafts(world), heard(world));
+    let (drafts, heard, written) = (drafts(world), heard(world), world.written());
+    let is_written = |kept: &Kept| {
+        let [key, payload] = [kept.key.as_str(), &String::from_utf8_lossy(&kept.payload)];
+        written.iter().any(|it| *it == [topic, key, payload])
+    };
     let mut event_ids = BTreeSet::new();
     let began = world.recorder.history().began();
     let mut ids = Vec::new();
     for kept in &records {
         let (value, partition) = (kept.value(), kept.partition);
         let key = &kept.key;
+        // What a step has written may be anything.
+        if is_written(kept) {
+            ids.push(id_of(&value));
+            continue;
+        }
         record(Record { topic, key, value: &value, partition, partitions, began })?;
         as_sent(topic, &value, &drafts)?;
         as_heard(topic, &value, &heard)?;
@@ -59,18 +68,22 @@ pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>
         {
             return Err(format!("two records of `{topic}` have the `eventId` {id}"));
         }
-        ids.push(value["clientMsgId"].as_str().unwrap_or_default().to_lowercase());
+        ids.push(id_of(&value));
     }
     if topic == MEMBERSHIPS {
-        let values: Vec<Value> = records.iter().map(Kept::value).collect();
+        let own = records.iter().filter(|kept| !is_written(kept));
+        let values: Vec<Value> = own.map(Kept::value).collect();
         changes(&values, &members(world, &values).await)?;
     } else if topic == DEAD_LETTERS {
-        let written = world.written();
         for kept in &records {
             letter(&kept.key, &kept.payload, &kept.headers, &written)?;
         }
     }
     Ok(ids)
+}
+
+fn id_of(record: &Value) -> String {
+    record["clientMsgId"].as_str().unwrap_or_default().to_lowercase()
 }
 
 /// What devices have sent, each with its sender's id as `senderId`.
@@ -122,7 +135,11 @@ fn read(topics: &Topics, topic: &str, rooms: &[String]) -> Result<(Vec<Kept>, us
         .create()
         .map_err(failed)?;
     let metadata = consumer.fetch_metadata(Some(topic), left()).map_err(failed)?;
-    let partitions = metadata.topics().first().map(|it| it.partitions().len()).unwrap_or_default();
+    let known = metadata.topics().first().filter(|it| it.error().is_none());
+    let partitions = known.map(|it| it.partitions().len()).unwrap_or_default();
+    if partitions == 0 {
+        return Err(format!("there is no topic `{topic}`"));
+    }
     let mut assigned = TopicPartitionList::new();
     let mut missing = 0;
     for partition in 0..i32::try_from(partitions).unwrap_or_default() {

@@ -74,6 +74,8 @@ pub struct Inside {
     pub leaving: Option<Duration>,
     /// The ack of `leaveRoom` came: from here on they must not.
     pub left: Option<Duration>,
+    /// It was the user who left, over HTTP: gateways hear of that on another way than the messages come.
+    pub is_removed: bool,
 }
 
 /// A connection.

@@ -221,10 +221,18 @@ impl Story {
             return;
         };
         let connection = sent.connection;
-        if sent.event == "joinRoom" && self.inside_now(connection, &room).is_none() {
+        if sent.event == "joinRoom" {
+            match self.inside_now(connection, &room) {
+                // It has asked to leave, and was never told whether it had; now it is in for sure.
+                Some(stay) if stay.leaving.is_some_and(|leaving| leaving < sent.at) => {
+                    stay.left = Some(at);
+                }
+                Some(_) => return,
+                None => {}
+            }
             let (asked, joined) = (sent.at, at);
-            let inside = Inside { connection, room, asked, joined, leaving: None, left: None };
-            self.inside.push(inside);
+            let (leaving, left, is_removed) = (None, None, false);
+            self.inside.push(Inside { connection, room, asked, joined, leaving, left, is_removed });
         } else if sent.event == "leaveRoom"
             && let Some(inside) = self.inside_now(connection, &room)
         {
@@ -250,6 +258,7 @@ impl Story {
                 && theirs.contains(&inside.connection)
             {
                 inside.leaving.get_or_insert(began);
+                inside.is_removed = true;
                 // Without a good answer nobody knows whether they have left.
                 inside.left = (status == 204).then_some(at + REMOVED_WITHIN);
             }

@@ -45,7 +45,7 @@ impl Linter<'_> {
             }
         } else if let Step::Freeze(what) = step {
             if self.process(what) {
-                self.known.frozen.insert(what.value.clone());
+                self.freeze(what);
             }
         } else if let Step::Thaw(what) = step {
             if self.process(what) && !self.known.frozen.remove(&what.value) {
@@ -61,14 +61,21 @@ impl Linter<'_> {
     fn stop(&mut self, what: &Spanned<String>, how: EndHow) {
         // What only froze still runs.
         if how == EndHow::Freeze {
-            self.known.frozen.insert(what.value.clone());
-            return;
+            return self.freeze(what);
         }
         self.known.frozen.remove(&what.value);
         if !self.known.stopped.insert(what.value.clone()) {
             self.report(self.problem(what, format!("`{}` is stopped already", what.value)));
         }
         self.end_of_gateway(&what.value);
+    }
+
+    fn freeze(&mut self, what: &Spanned<String>) {
+        if self.known.stopped.contains(&what.value) {
+            let problem = self.problem(what, format!("`{}` is stopped by then", what.value));
+            self.report(problem.with_help("only what runs can freeze"));
+        }
+        self.known.frozen.insert(what.value.clone());
     }
 
     fn crash(&mut self, crash: &Crash) {

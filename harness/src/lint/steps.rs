@@ -314,7 +314,9 @@ impl Linter<'_> {
         }
         // What one round leaves behind is what the next one begins with.
         let was_again = self.is_again;
-        for round in 0..times.value.min(2) {
+        // The rounds of an outer one bring the second round of this one.
+        let rounds = if was_again { 1 } else { 2 };
+        for round in 0..times.value.min(rounds) {
             self.is_again = was_again || round > 0;
             for step in steps {
                 self.step(step);

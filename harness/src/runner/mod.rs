@@ -168,11 +168,14 @@ async fn one(
         run.bundle = bundle::write(&run, &site, &marks, round, &options.bundles).await;
     }
     drop(site);
-    if let (Target::Real(servers), Verdict::Broken(_)) = (&options.target, &run.verdict)
+    // Others need them next, whatever has become of this one.
+    if let (Target::Real(servers), Verdict::Broken(_) | Verdict::Fail) =
+        (&options.target, &run.verdict)
         && needs.servers
         && let Err(error) = servers.mend().await
+        && let Verdict::Broken(reason) = &run.verdict
     {
-        run.verdict = Verdict::Broken(format!("{}; and {error}", run.verdict.reason()));
+        run.verdict = Verdict::Broken(format!("{reason}; and {error}"));
     }
     if let Some(deployment) = deployment {
         // After an outage of Kafka a coordinator may still turn members out whose silence it has just noticed.

@@ -12,6 +12,9 @@ use super::{Place, Problem, Scenario, Spanned, Step, parse::in_our_words};
 /// How deep shared files may use others.
 const DEPTH_MAX: usize = 5;
 
+/// How long the files that a scenario uses may be in all, in bytes; one that is used twice counts twice.
+const BYTES_MAX: usize = 1_000_000;
+
 /// A shared file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,7 +28,8 @@ struct Shared {
 /// Reads the files that `use` names, relative to the scenario's own file.
 pub fn load_shared(file: &str, source: &str, scenario: &mut Scenario) -> Result<(), Problem> {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
-    load(file, source, folder, &mut scenario.steps, 0)
+    let mut bytes_left = BYTES_MAX;
+    load(file, source, folder, &mut scenario.steps, 0, &mut bytes_left)
 }
 
 fn load(
@@ -34,6 +38,7 @@ fn load(
     folder: &Path,
     steps: &mut [Spanned<Step>],
     depth: usize,
+    bytes_left: &mut usize,
 ) -> Result<(), Problem> {
     for step in steps {
         if let Step::Use(shared) = &mut step.value {
@@ -45,6 +50,9 @@ fn load(
             }
             let text = fs::read_to_string(&path)
                 .map_err(|error| problem(format!("reading `{}`: {error}", path.display())))?;
+            *bytes_left = bytes_left.checked_sub(text.len()).ok_or_else(|| {
+                problem(format!("the shared files are longer than {BYTES_MAX} bytes in all"))
+            })?;
             let surplus =
                 shared.with.iter().find(|(name, _)| !text.contains(&format!("${{{name}}}")));
             if let Some((name, value)) = surplus {
@@ -58,13 +66,14 @@ fn load(
             let read: Shared = serde_saphyr::from_str(&text)
                 .map_err(|error| in_our_words(&name, &text, &error))?;
             shared.steps = read.steps;
-            load(&name, &text, path.parent().unwrap_or(folder), &mut shared.steps, depth + 1)?;
+            let folder = path.parent().unwrap_or(folder);
+            load(&name, &text, folder, &mut shared.steps, depth + 1, bytes_left)?;
             (shared.path, shared.source) = (short(&path), text);
         } else if let Step::Repeat(repeat) = &mut step.value {
-            load(file, source, folder, &mut repeat.steps, depth)?;
+            load(file, source, folder, &mut repeat.steps, depth, bytes_left)?;
         } else if let Step::Parallel(parallel) = &mut step.value {
             for block in &mut parallel.0 {
-                load(file, source, folder, block, depth)?;
+                load(file, source, folder, block, depth, bytes_left)?;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One device's network: a proxy on a port of its own, whose connections can be slowed, frozen, swallowed or ended.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -26,6 +26,9 @@ use crate::history::{Recorder, What};
 /// How long connecting to the gateway may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// So many pieces may be under way in a slow network; it takes no more until one has arrived.
+const UNDER_WAY_MAX: usize = 1_024;
+
 /// How often a frozen network looks whether the gateway has closed its end.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -35,7 +38,7 @@ pub enum NetworkChange {
     /// Everything goes through at once.
     #[default]
     Open,
-    /// Everything comes so much later.
+    /// Everything comes so much later, in its order.
     Slow(Duration),
     /// Nothing is read any more, from either side; connections stay.
     Frozen,
@@ -168,23 +171,25 @@ async fn pump(
     mut change: watch::Receiver<NetworkChange>,
 ) -> bool {
     let mut buffer = vec![0; 64 << 10];
+    // What was read and is still on its way, with the time at which it arrives.
+    let mut under_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+    let mut is_ended = false;
     loop {
         let now = *change.borrow_and_update();
-        if now == NetworkChange::Frozen {
-            if !frozen(&from, direction, tap, &mut change).await {
-                return true;
+        match now {
+            NetworkChange::Cut | NetworkChange::Finished => return true,
+            // What is under way waits a frozen network out, and is lost in a hole.
+            NetworkChange::Frozen => {
+                if !frozen(&from, direction, tap, &mut change).await {
+                    return true;
+                }
+                continue;
             }
-            continue;
+            NetworkChange::Blackhole => under_way.clear(),
+            NetworkChange::Open | NetworkChange::Slow(_) => {}
         }
-        if matches!(now, NetworkChange::Cut | NetworkChange::Finished) {
-            return true;
-        }
-        let read = tokio::select! {
-            read = from.read(&mut buffer) => read,
-            _ = change.changed() => continue,
-        };
-        let Ok(len @ 1..) = read else {
-            if *change.borrow() == NetworkChange::Blackhole {
+        if is_ended && under_way.is_empty() {
+            if now == NetworkChange::Blackhole {
                 // Nobody is told of an end in a black hole.
                 if direction == Direction::ToDevice {
                     lock(tap).given_up();
@@ -192,33 +197,41 @@ async fn pump(
                 ended(&mut change).await;
             }
             return true;
-        };
-        let mut due =
-            if let NetworkChange::Slow(delay) = now { Some(Instant::now() + delay) } else { None };
-        // What was read waits out a frozen network, and is lost in a hole.
-        let is_open = loop {
-            let now = *change.borrow_and_update();
-            match (now, due) {
-                (NetworkChange::Cut | NetworkChange::Finished, _) => return true,
-                (NetworkChange::Blackhole, _) => break false,
-                (NetworkChange::Frozen, _) => {
-                    if change.changed().await.is_err() {
-                        return true;
+        }
+        let next = under_way.front().map(|(due, _)| *due);
+        let arrived = tokio::select! {
+            changed = change.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return true,
+            },
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                under_way.pop_front().map(|(_, bytes)| bytes)
+            }
+            read = from.read(&mut buffer), if !is_ended && under_way.len() < UNDER_WAY_MAX => {
+                let Ok(len @ 1..) = read else {
+                    is_ended = true;
+                    continue;
+                };
+                let bytes = buffer[..len].to_vec();
+                match now {
+                    NetworkChange::Blackhole => None,
+                    NetworkChange::Slow(delay) => {
+                        under_way.push_back((Instant::now() + delay, bytes));
+                        None
                     }
-                }
-                (NetworkChange::Open | NetworkChange::Slow(_), None) => break true,
-                (NetworkChange::Open | NetworkChange::Slow(_), Some(at)) => {
-                    tokio::select! {
-                        () = sleep_until(at) => due = None,
-                        _ = change.changed() => {}
+                    // Nothing overtakes what is still under way.
+                    _ if next.is_some() => {
+                        under_way.push_back((Instant::now(), bytes));
+                        None
                     }
+                    _ => Some(bytes),
                 }
             }
         };
-        if is_open {
-            lock(tap).hear(direction, &buffer[..len]);
+        if let Some(bytes) = arrived {
+            lock(tap).hear(direction, &bytes);
             let written = tokio::select! {
-                written = to.write_all(&buffer[..len]) => written.is_ok(),
+                written = to.write_all(&bytes) => written.is_ok(),
                 () = ended(&mut change) => false,
             };
             if !written {
@@ -267,4 +280,45 @@ fn lock(tap: &Mutex<Tap>) -> MutexGuard<'_, Tap> {
 fn reset(stream: &TcpStream) {
     // If it is over already there is nothing to reset.
     drop(stream.set_zero_linger());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An echo behind a slow link: the device writes two pieces with a pause between, and reads both back.
+    #[tokio::test]
+    async fn what_is_slow_comes_so_much_later_and_no_more() {
+        let echo = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let target = echo.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = echo.accept().await.unwrap();
+            let (mut read, mut write) = stream.split();
+            tokio::io::copy(&mut read, &mut write).await.unwrap();
+        });
+        let names = ["alice.phone", "alice", "gw1"];
+        let link = Link::open(&Arc::default(), names, target).await.unwrap();
+        let (delay, pause) = (Duration::from_secs(1), Duration::from_millis(50));
+        link.change(NetworkChange::Slow(delay));
+        let mut device = TcpStream::connect(link.address()).await.unwrap();
+        let began = Instant::now();
+        device.write_all(b"a").await.unwrap();
+        sleep(pause).await;
+        device.write_all(b"b").await.unwrap();
+        let mut seen = [0; 2];
+        device.read_exact(&mut seen[..1]).await.unwrap();
+        assert!(began.elapsed() >= 2 * delay, "{:?}", began.elapsed());
+        device.read_exact(&mut seen[1..]).await.unwrap();
+        // Once there and once back. Whoever waits for the piece before comes two delays later.
+        assert!(began.elapsed() >= 2 * delay + pause, "{:?}", began.elapsed());
+        assert!(began.elapsed() < 3 * delay, "{:?}", began.elapsed());
+        assert_eq!(seen, *b"ab");
+        // What is under way when the network works again comes in its order.
+        device.write_all(b"c").await.unwrap();
+        sleep(pause).await;
+        link.change(NetworkChange::Open);
+        device.write_all(b"d").await.unwrap();
+        device.read_exact(&mut seen).await.unwrap();
+        assert_eq!(seen, *b"cd");
+    }
 }

@@ -55,3 +55,18 @@ fn a_finding_about_an_ack_or_a_frame_speaks_of_names() {
         assert!(findings.iter().any(|it| it == text), "{text}: {findings:#?}");
     }
 }
+
+#[test]
+fn who_has_said_goodbye_is_not_answered_any_more() {
+    let heartbeat = format!("427{}", json!(["heartbeat", {}]));
+    let says = |packets: [&str; 2]| {
+        let mut told = Told::new();
+        told.says(900, 1, packets[0]);
+        told.says(1_000, 1, packets[1]);
+        told.stores(13_000, &[]);
+        told.findings()
+    };
+    assert_eq!(says(["41", &heartbeat]), [""; 0]);
+    let unanswered = "one-ack: heartbeat by alice.phone, sent at 0.90 s, was never acknowledged";
+    assert_eq!(says([&heartbeat, "41"]), [unanswered]);
+}

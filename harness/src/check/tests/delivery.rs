@@ -1,10 +1,10 @@
-//! Joins again: while in the room, and after a leave.
+//! Joins again: while in the room, and after a leave; and what comes after a removal.
 
 use serde_json::json;
 
 use super::{
     room,
-    told::{Told, message},
+    told::{BOB, Told, message},
 };
 
 /// Bob leaves, misses a message, joins again 4 s later in this way, and hears it then.
@@ -70,4 +70,44 @@ fn who_is_in_the_room_stays_in_whatever_another_join_is_answered() {
         let expect = "no-leak: bob.phone is not in `general` and heard `message 0`";
         assert_eq!(heard(false, error), [expect], "{error}");
     }
+}
+
+/// Bob leaves over HTTP at 100 ms, and hears a message two seconds later.
+fn hears_after_his_removal(plant: impl Fn(&mut Told)) -> Vec<String> {
+    let mut told = Told::new();
+    told.joins(10, 1);
+    told.joins(20, 2);
+    plant(&mut told);
+    told.calls(100, BOB, "leave", 204);
+    told.sends(2_000, 1, 0, None);
+    told.hears_message(2_010, 1, 0, 0);
+    told.hears_message(2_100, 2, 0, 0);
+    told.stores(9_000, &[0]);
+    told.findings()
+}
+
+#[test]
+fn who_was_removed_may_hear_what_was_held_up_and_nothing_else() {
+    let leak = "no-leak: bob.phone is not in `general` and heard `message 0`";
+    assert_eq!(hears_after_his_removal(|_| {}), [leak]);
+    for what in ["bob.phone", "gw1", "kafka"] {
+        assert_eq!(hears_after_his_removal(|told| told.breaks(90, what)), [""; 0], "{what}");
+    }
+    for what in ["alice.phone", "gw2", "redis"] {
+        assert_eq!(hears_after_his_removal(|told| told.breaks(90, what)), [leak], "{what}");
+    }
+}
+
+#[test]
+fn who_joins_after_a_leave_that_nobody_answered_must_hear_again() {
+    let mut told = Told::new();
+    told.joins(10, 1);
+    told.joins(20, 2);
+    told.calls(100, BOB, "leave", 503);
+    told.joins(200, 2);
+    told.sends(300, 1, 0, None);
+    told.hears_message(310, 1, 0, 0);
+    told.stores(9_000, &[0]);
+    let lost = "nothing-lost: bob.phone was in `general` since 0.20 s and never heard `message 0`, sent at 0.30 s and accepted";
+    assert!(told.findings().iter().any(|it| it == lost), "{:#?}", told.findings());
 }

@@ -77,6 +77,29 @@ impl Told {
         self.asks(at, connection, &event, &json!({"success": true}));
     }
 
+    /// `POST /rooms/:roomId/join` or `leave`, which is answered at once.
+    pub(super) fn calls(&mut self, at: u64, user: u128, verb: &str, status: u16) {
+        let reply = match status {
+            204 => Value::Null,
+            _ => json!({"statusCode": 503, "error": "Service Unavailable", "message": "later"}),
+        };
+        let headers = [("content-type", "application/json"), ("retry-after", "1")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.push(
+            at,
+            What::Called {
+                user: uuid(2, user),
+                gateway: None,
+                is_admin: false,
+                call: format!("POST /rooms/{}/{verb}", room()),
+                began: Duration::from_millis(at),
+                status,
+                reply,
+                headers: headers.into(),
+            },
+        );
+    }
+
     /// Message `n`, which is answered `ACCEPTED` or with an error.
     pub(super) fn sends(&mut self, at: u64, connection: u32, n: u128, error: Option<&str>) {
         let ack = match error {
