@@ -29,9 +29,9 @@ use tokio::sync::Notify;
 
 use table::{Caught, EMBEDDED, REAL};
 
-/// Mutants at once, and scenarios of each at once.
+/// Mutants at once, and scenarios of each at once. Those on real servers have the machine for themselves, as their control has.
 const EMBEDDED_AT_ONCE: usize = 6;
-const REAL_AT_ONCE: usize = 2;
+const REAL_AT_ONCE: usize = 1;
 const JOBS: usize = 6;
 
 /// Any will do: what is made up must not matter.
@@ -48,13 +48,16 @@ fn the_table_has_every_mutant() {
     assert!(judged.len() >= 25);
 }
 
-/// One test, so that nothing competes with the control: a busy machine would make it late.
+/// One test, so that nothing else makes the machine busy. A control runs under the load of the mutants: what it stands is not
+/// what they are caught by.
 #[tokio::test]
 async fn every_mutant_is_caught_and_what_does_nothing_wrong_passes() {
     let name: StackName = format!("mutants-{}", std::process::id()).parse().unwrap();
     let (place, fixtures) = (Place::new(), fixtures());
-    let mut missed = place.missed(&Target::Embedded, EMBEDDED, EMBEDDED_AT_ONCE, &fixtures).await;
-    let mut failed = place.all("control", Target::Embedded, &fixtures).await;
+    let (mut missed, mut failed) = tokio::join!(
+        place.missed(&Target::Embedded, EMBEDDED, EMBEDDED_AT_ONCE, &fixtures),
+        place.all("control", Target::Embedded, &fixtures),
+    );
     let servers = Servers::up(Stack::named(name), |_| {}).await.unwrap();
     let real = Target::Real(servers.clone());
     missed.extend(place.missed(&real, REAL, REAL_AT_ONCE, &fixtures).await);
