@@ -1,7 +1,7 @@
 //! `harness run`: runs scenarios, shows each as it ends and every failure in full, writes the reports.
 
 use std::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -155,14 +155,14 @@ impl Run {
             return Ok(LACKING);
         }
         let stack = self.stack()?;
-        let runs = RefCell::default();
+        let (runs, servers) = (RefCell::default(), OnceCell::new());
         let ran = tokio::select! {
-            ran = self.go(&fixtures, known.as_ref(), stack.as_ref(), &runs) => ran,
+            ran = self.go(&fixtures, known.as_ref(), stack.as_ref(), &servers, &runs) => ran,
             code = interrupted() => self.broken_off(&fixtures, &runs.take()).map(|()| code),
         };
         // Whoever asks twice does not want to wait.
         tokio::select! {
-            () = self.leave(stack) => {}
+            () = self.leave(stack, servers.get()) => {}
             code = interrupted() => return Ok(code),
         }
         ran
@@ -174,6 +174,7 @@ impl Run {
         fixtures: &[Fixture],
         known: Option<&Known>,
         stack: Option<&Stack>,
+        servers: &OnceCell<Servers>,
         runs: &RefCell<Runs>,
     ) -> anyhow::Result<u8> {
         let scratch = tempfile::tempdir().context("making a folder for logs and data")?;
@@ -184,6 +185,9 @@ impl Run {
                 return Ok(LACKING);
             }
         };
+        if let Target::Real(up) = &options.target {
+            servers.get_or_init(|| up.clone());
+        }
         let began = Instant::now();
         self.watch(fixtures, &options, runs).await;
         let runs: Vec<ScenarioRun> = runs.take().into_values().collect();
@@ -234,12 +238,15 @@ impl Run {
     }
 
     /// Ends a stack that is ours; one that stays is left running, whatever scenarios have done to it.
-    async fn leave(&self, stack: Option<Stack>) {
+    async fn leave(&self, stack: Option<Stack>, servers: Option<&Servers>) {
         let Some(stack) = stack else { return };
         let left = match &self.stack {
             None => stack.down(&|_| {}).await.map(drop),
             Some(_) => stack.mend().await,
         };
+        if let Some(servers) = servers.filter(|_| self.stack.is_some() && left.is_ok()) {
+            servers.forget_all().await;
+        }
         if let Err(error) = left {
             note(&format!("error: the servers could not be left as they should be: {error}"));
         }

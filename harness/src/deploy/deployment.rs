@@ -268,8 +268,7 @@ impl Deployment {
         let ends = self.processes.values().map(async |it| it.lock().await.end(EndHow::Kill).await);
         drop(futures_util::future::join_all(ends).await);
         if let Some(servers) = &self.servers {
-            let name = self.prefix.trim_end_matches('.');
-            servers.forget(name, &TOPICS.map(|topic| format!("{}{topic}", self.prefix))).await;
+            servers.forget(self.prefix.trim_end_matches('.')).await;
         }
     }
 

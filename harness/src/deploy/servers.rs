@@ -1,7 +1,12 @@
 //! The servers of a stack, as deployments use them: each with a database and topics of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use futures_util::future::join_all;
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions},
@@ -12,7 +17,10 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::DeployError;
-use crate::stack::{Service, Stack, StackError};
+use crate::{
+    contract::TOPICS,
+    stack::{Service, Stack, StackError},
+};
 
 /// How long it may take to remove what a deployment has left; a server that is away keeps it.
 const FORGET_LIMIT: Duration = Duration::from_secs(5);
@@ -29,6 +37,8 @@ pub struct Servers {
     /// Of the server: its last part is a database that exists.
     pub database_url: String,
     pub stack: Stack,
+    /// The deployments that have something here.
+    names: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Servers {
@@ -47,6 +57,7 @@ impl Servers {
             redis_url: setting(Service::Redis),
             database_url: setting(Service::Postgres),
             stack,
+            names: Arc::default(),
         })
     }
 
@@ -55,12 +66,23 @@ impl Servers {
         self.stack.mend().await
     }
 
-    /// Makes an empty database and returns its URL.
+    /// Removes what deployments have left that nobody has stopped: of a run that was broken off.
+    pub async fn forget_all(&self) {
+        let names: Vec<String> = self.names().iter().cloned().collect();
+        join_all(names.iter().map(|name| self.forget(name))).await;
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an empty database for a deployment of this name, and returns its URL.
     pub(super) async fn new_database(&self, name: &str) -> Result<String, DeployError> {
         let failed = |source| DeployError::Database {
             doing: format!("creating the database `{name}`"),
             source,
         };
+        self.names().insert(name.to_owned());
         let mut connection = PgConnection::connect(&self.database_url).await.map_err(failed)?;
         // A name that we have made up ourselves: letters, digits and `_`.
         let statement = sqlx::AssertSqlSafe(format!("create database {name}"));
@@ -92,8 +114,9 @@ impl Servers {
         ClientConfig::new().set("bootstrap.servers", &self.brokers).create()
     }
 
-    /// Removes a database and topics, with the group of the same name; what cannot be removed now stays.
-    pub(super) async fn forget(&self, name: &str, topics: &[String]) {
+    /// Removes the database, the topics and the group of a deployment; what cannot be removed now stays.
+    pub(super) async fn forget(&self, name: &str) {
+        let topics = TOPICS.map(|topic| format!("{name}.{topic}"));
         let database = async {
             let mut connection = PgConnection::connect(&self.database_url).await?;
             // A name that we have made up ourselves: letters, digits and `_`.
@@ -110,5 +133,6 @@ impl Servers {
         };
         // They only take room on a stack that somebody keeps.
         drop(tokio::join!(timeout(FORGET_LIMIT, database), timeout(FORGET_LIMIT, records)));
+        self.names().remove(name);
     }
 }
