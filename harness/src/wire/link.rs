@@ -161,6 +161,30 @@ async fn carry(
     }
 }
 
+/// What was read and is still on its way, each piece with the time at which it arrives.
+#[derive(Default)]
+struct UnderWay(VecDeque<(Instant, Vec<u8>)>);
+
+impl UnderWay {
+    /// Takes a piece; what arrives at once is given back.
+    fn take(&mut self, piece: &[u8], network: NetworkChange) -> Option<Vec<u8>> {
+        let delay = match network {
+            NetworkChange::Blackhole => return None,
+            NetworkChange::Slow(delay) => delay,
+            NetworkChange::Open
+            | NetworkChange::Frozen
+            | NetworkChange::Cut
+            | NetworkChange::Finished => Duration::ZERO,
+        };
+        // Nothing overtakes what is still on its way.
+        if delay.is_zero() && self.0.is_empty() {
+            return Some(piece.to_vec());
+        }
+        self.0.push_back((Instant::now() + delay, piece.to_vec()));
+        None
+    }
+}
+
 /// Hands on what comes, as the network is just then; returns when either end or the network closes the connection: `true`
 /// if it was not the end that is written to.
 async fn pump(
@@ -171,8 +195,7 @@ async fn pump(
     mut change: watch::Receiver<NetworkChange>,
 ) -> bool {
     let mut buffer = vec![0; 64 << 10];
-    // What was read and is still on its way, with the time at which it arrives.
-    let mut under_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+    let mut under_way = UnderWay::default();
     let mut is_ended = false;
     loop {
         let now = *change.borrow_and_update();
@@ -185,10 +208,10 @@ async fn pump(
                 }
                 continue;
             }
-            NetworkChange::Blackhole => under_way.clear(),
+            NetworkChange::Blackhole => under_way.0.clear(),
             NetworkChange::Open | NetworkChange::Slow(_) => {}
         }
-        if is_ended && under_way.is_empty() {
+        if is_ended && under_way.0.is_empty() {
             if now == NetworkChange::Blackhole {
                 // Nobody is told of an end in a black hole.
                 if direction == Direction::ToDevice {
@@ -198,34 +221,21 @@ async fn pump(
             }
             return true;
         }
-        let next = under_way.front().map(|(due, _)| *due);
+        let next = under_way.0.front().map(|(due, _)| *due);
         let arrived = tokio::select! {
             changed = change.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return true,
             },
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
-                under_way.pop_front().map(|(_, bytes)| bytes)
+                under_way.0.pop_front().map(|(_, bytes)| bytes)
             }
-            read = from.read(&mut buffer), if !is_ended && under_way.len() < UNDER_WAY_MAX => {
+            read = from.read(&mut buffer), if !is_ended && under_way.0.len() < UNDER_WAY_MAX => {
                 let Ok(len @ 1..) = read else {
                     is_ended = true;
                     continue;
                 };
-                let bytes = buffer[..len].to_vec();
-                match now {
-                    NetworkChange::Blackhole => None,
-                    NetworkChange::Slow(delay) => {
-                        under_way.push_back((Instant::now() + delay, bytes));
-                        None
-                    }
-                    // Nothing overtakes what is still under way.
-                    _ if next.is_some() => {
-                        under_way.push_back((Instant::now(), bytes));
-                        None
-                    }
-                    _ => Some(bytes),
-                }
+                under_way.take(&buffer[..len], now)
             }
         };
         if let Some(bytes) = arrived {
