@@ -6,12 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The files that are named, and those below the folders that are named whose names end like this; each once, however often
-/// it is meant.
-pub fn files(paths: &[PathBuf], end: &str) -> io::Result<Vec<PathBuf>> {
+/// How the names of scenarios end, in any letter case.
+pub const SCENARIO_ENDS: &[&str] = &[".yaml", ".yml"];
+
+/// The files that are named, and those below the folders that are named whose names end like one of these, in any letter case;
+/// each once, however often it is meant.
+pub fn files(paths: &[PathBuf], ends: &[&str]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
-        collect(path, end, &mut found).map_err(|error| {
+        collect(path, ends, &mut found).map_err(|error| {
             io::Error::new(error.kind(), format!("reading `{}`: {error}", path.display()))
         })?;
     }
@@ -21,7 +24,7 @@ pub fn files(paths: &[PathBuf], end: &str) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn collect(path: &Path, end: &str, found: &mut Vec<PathBuf>) -> io::Result<()> {
+fn collect(path: &Path, ends: &[&str], found: &mut Vec<PathBuf>) -> io::Result<()> {
     if !path.is_dir() {
         path.metadata()?;
         found.push(path.to_owned());
@@ -33,9 +36,10 @@ fn collect(path: &Path, end: &str, found: &mut Vec<PathBuf>) -> io::Result<()> {
     }
     entries.sort();
     for entry in entries {
-        let has_end = entry.file_name().is_some_and(|name| name.to_string_lossy().ends_with(end));
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let has_end = ends.iter().any(|end| name.ends_with(end));
         if entry.is_dir() || (has_end && entry.is_file()) {
-            collect(&entry, end, found)?;
+            collect(&entry, ends, found)?;
         }
     }
     Ok(())
@@ -51,7 +55,7 @@ mod tests {
         let file = folder.path().join("a.yaml");
         std::fs::write(&file, "x").unwrap();
         let again = folder.path().join(".").join("a.yaml");
-        let found = files(&[file.clone(), folder.path().to_owned(), again], ".yaml").unwrap();
+        let found = files(&[file.clone(), folder.path().to_owned(), again], SCENARIO_ENDS).unwrap();
         assert_eq!(found, [file]);
     }
 }

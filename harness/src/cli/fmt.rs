@@ -9,7 +9,12 @@ use super::{
     FAILED, FIXTURES, NOTHING_MATCHED, SUCCESS, WRONG_FILE,
     terminal::{note, say},
 };
-use crate::{files::files, format::format, plural::counted, scenario::Problem};
+use crate::{
+    files::{SCENARIO_ENDS, files},
+    format::format,
+    plural::counted,
+    scenario::Problem,
+};
 
 const AFTER_HELP: &str = "\
 Comments and meaning stay: what it is not sure of it leaves alone.
@@ -29,7 +34,7 @@ pub(super) struct Fmt {
 
 impl Fmt {
     pub(super) fn run(&self) -> anyhow::Result<u8> {
-        let paths = match files(&self.paths, ".yaml") {
+        let paths = match files(&self.paths, SCENARIO_ENDS) {
             Ok(paths) => paths,
             Err(error) => return super::unreadable(error),
         };

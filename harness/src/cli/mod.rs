@@ -42,6 +42,9 @@ const UNKNOWN: u8 = 7;
 const INTERRUPTED: u8 = 130;
 /// Exit code: its terminal is gone.
 const HUNG_UP: u8 = 129;
+/// Exit code: nobody reads on, as after SIGPIPE.
+const BROKEN_PIPE: u8 = 141;
+
 /// Exit code: broken off by SIGTERM.
 const TERMINATED: u8 = 143;
 
@@ -101,6 +104,8 @@ impl Cli {
         };
         match outcome {
             Ok(code) => ExitCode::from(code),
+            // Like any program whose reader has seen enough.
+            Err(error) if is_broken_pipe(&error) => ExitCode::from(BROKEN_PIPE),
             Err(error) => {
                 terminal::note(&format!("error: {error:#}"));
                 let stack_error = error.downcast_ref::<StackError>();
@@ -112,6 +117,11 @@ impl Cli {
             }
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io.into_iter().any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// What is named and is not there is nothing of what was asked for.

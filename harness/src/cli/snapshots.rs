@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Context as _;
 
-use super::terminal::say;
+use super::{FIXTURES, terminal::say};
 use crate::{
     plural::counted,
     runner::Fixture,
@@ -38,11 +38,17 @@ pub(super) fn keep(fixtures: &[Fixture], runs: &[Run], is_written: bool) -> anyh
         }
     }
     if !changed.is_empty() {
-        let next = if is_written {
-            "look at them with `harness review`"
-        } else {
-            "run it where `CI` is not set, then look at them with `harness review`"
-        };
+        let folders: BTreeSet<String> = changed
+            .iter()
+            .filter_map(|path| Some(path.parent()?.display().to_string()))
+            .filter(|folder| !folder.starts_with(FIXTURES))
+            .collect();
+        // Without a path it looks below `fixtures`.
+        let review: Vec<String> =
+            ["harness review".to_owned()].into_iter().chain(folders).collect();
+        let look = format!("look at them with `{}`", review.join(" "));
+        let next =
+            if is_written { look } else { format!("run it where `CI` is not set, then {look}") };
         let verb = if changed.len() == 1 { "differs" } else { "differ" };
         let count = counted(changed.len(), "snapshot");
         say(&format!("{count} {verb} from what was accepted: {next}"))?;

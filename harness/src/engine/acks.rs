@@ -15,13 +15,23 @@ use crate::{
     verdict::Failure,
 };
 
+/// When events were sent.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    /// How many events of all devices had been sent before.
+    pub(super) before: usize,
+    /// When the device was told to.
+    pub(super) began: Duration,
+}
+
 impl Running<'_> {
-    /// Waits for the acks of events that were sent after `before`; the longest time that one took.
+    /// Waits for the acks of events that were sent after `before`; the longest time that one took: a single one since `began`,
+    /// as its device has it, of several each since it left the device's network.
     pub(super) async fn acks(
         &self,
         name: &str,
         event: &str,
-        before: usize,
+        Asked { before, began }: Asked,
         payloads: &[Value],
         wanted: &AckWanted,
         limit: Duration,
@@ -54,18 +64,21 @@ impl Running<'_> {
             story.sent[before..].iter().filter(is_ours).take(payloads.len()).cloned().collect()
         };
         // A driver that waits for each ack by itself has waited already.
-        let left = match &recorder.look(ours)[..] {
-            [.., last] if payloads.len() == 1 => (last.at + limit).saturating_sub(recorder.now()),
-            _ => limit,
+        let left = if payloads.len() == 1 {
+            (began + limit).saturating_sub(recorder.now())
+        } else {
+            limit
         };
         recorder.until(Instant::now() + left, answered).await;
         let mut longest = Duration::ZERO;
         let sent = recorder.look(ours);
+        let expected = format!("`{event}` of {name} is acknowledged within {}", shown(limit));
         for sent in &sent {
             let wants = expected_ack(wanted, sent);
             match sent.acks.first() {
                 Some((at, ack)) => {
-                    longest = longest.max(at.saturating_sub(sent.at));
+                    let from = if payloads.len() == 1 { began } else { sent.at };
+                    longest = longest.max(at.saturating_sub(from));
                     if wants.as_ref().is_some_and(|wants| wants != ack) {
                         let wants = wants.unwrap_or_default();
                         let expected = format!("`{event}` of {name} is answered {wants}");
@@ -73,8 +86,6 @@ impl Running<'_> {
                     }
                     // A driver that waits for each ack by itself has given it more time.
                     if longest > limit {
-                        let expected =
-                            format!("`{event}` of {name} is acknowledged within {}", shown(limit));
                         let mut failure =
                             about(wrong(expected, format!("after {}", shown(longest))), name);
                         (failure.limit, failure.late) =
@@ -85,15 +96,10 @@ impl Running<'_> {
                 // A connection that was broken on purpose takes its acks with it.
                 None if *wanted == AckWanted::Any
                     && recorder.look(|it| is_closed(it, connection)) => {}
-                None => {
-                    let expected =
-                        format!("`{event}` of {name} is acknowledged within {}", shown(limit));
-                    return Err(about(wrong(expected, self.no_ack(name)), name));
-                }
+                None => return Err(about(wrong(expected, self.no_ack(name)), name)),
             }
         }
         if sent.len() < payloads.len() && *wanted != AckWanted::Any {
-            let expected = format!("`{event}` of {name} is acknowledged within {}", shown(limit));
             return Err(about(wrong(expected, not_arrived(sent.len(), payloads.len())), name));
         }
         Ok(longest)

@@ -147,7 +147,7 @@ impl Running<'_> {
         }
         if let Some(messages) = &expect.messages {
             let names: Vec<&str> = messages.iter().map(|name| name.value.as_str()).collect();
-            words.push(format!("has [{}]", names.join(", ")));
+            words.push(format!("has [{}] and nothing else", names.join(", ")));
         }
         words.extend(
             expect.count.as_ref().map(|count| format!("has {}", counted(count.value, "message"))),
@@ -193,7 +193,11 @@ impl Running<'_> {
             is_true &= wanted == *ids;
         }
         // Ids get their names with the report.
-        let shown: Vec<String> = ids.iter().take(20).map(|id| format!("`{id}`")).collect();
+        let shown = ids.iter().take(20).map(|id| match id.as_str() {
+            "" => "something that is no message".to_owned(),
+            id => format!("`{id}`"),
+        });
+        let shown: Vec<String> = shown.collect();
         let count = counted(ids.len(), "message");
         let seen = if shown.is_empty() { count } else { format!("{count}: {}", shown.join(", ")) };
         Ok(Look { is_true, seen })

@@ -91,7 +91,7 @@ pub async fn run(
     }
     run.duration = world.recorder.now();
     let vacuous = match running.vacuous() {
-        None if running.judged() == 0 => Some("no step could have failed".to_owned()),
+        None if running.judged() == 0 => Some("no step says what must be seen".to_owned()),
         vacuous => vacuous,
     };
     let (steps, failures) = running.into_reports();

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
 use super::{
+    acks::Asked,
     device::Device,
     steps::{Running, StepResult, wrong},
     world::Named,
@@ -68,8 +69,9 @@ impl Running<'_> {
     ) -> StepResult {
         let limit = within.map_or(ACK_LIMIT, |time| self.world.length(time));
         let asked = names.iter().map(async |name| {
-            let before = self.emit(name, event, payload, *wanted != AckWanted::None).await?;
-            self.acks(name, event, before, std::slice::from_ref(payload), wanted, limit).await
+            let asking = self.asking();
+            self.emit(name, event, payload, *wanted != AckWanted::None).await?;
+            self.acks(name, event, asking, std::slice::from_ref(payload), wanted, limit).await
         });
         let used = try_join_all(asked).await?.into_iter().max();
         if *wanted != AckWanted::None && *wanted != AckWanted::Any {
@@ -78,24 +80,25 @@ impl Running<'_> {
         Ok(within.and(used).map(|used| Margin { used, limit }))
     }
 
-    /// Sends one event; returns where in the history to look for it.
+    fn asking(&self) -> Asked {
+        let recorder = &self.world.recorder;
+        Asked { before: recorder.look(|story| story.sent.len()), began: recorder.now() }
+    }
+
+    /// Sends one event.
     async fn emit(
         &self,
         name: &str,
         event: &str,
         payload: &Value,
         wants_ack: bool,
-    ) -> Result<usize, Failure> {
-        let recorder = &self.world.recorder;
-        let before = recorder.look(|story| story.sent.len());
-        let device = &self.world.devices[name];
-        match Device::emit(device, recorder, event, payload, wants_ack).await {
-            Ok(()) => Ok(before),
-            Err(error) => {
-                let expected = format!("{name} sends `{event}`");
-                Err(about(wrong(expected, self.why_not(name, &error)), name))
-            }
-        }
+    ) -> Result<(), Failure> {
+        let (device, recorder) = (&self.world.devices[name], &self.world.recorder);
+        let sent = Device::emit(device, recorder, event, payload, wants_ack).await;
+        sent.map_err(|error| {
+            let expected = format!("{name} sends `{event}`");
+            about(wrong(expected, self.why_not(name, &error)), name)
+        })
     }
 
     fn why_not(&self, name: &str, error: &ClientError) -> String {
@@ -127,7 +130,7 @@ impl Running<'_> {
             let named = payloads.iter().map(|payload| named(&user, payload)).collect();
             self.world.name_messages(&name.value, named);
         }
-        let before = self.world.recorder.look(|story| story.sent.len());
+        let asking = self.asking();
         let mut pace =
             rate.as_ref().map(|rate| interval(Duration::from_secs(1) / rate.value.max(1)));
         for payload in &payloads {
@@ -135,14 +138,14 @@ impl Running<'_> {
                 pace.tick().await;
             }
             match self.emit(device, "sendMessage", payload, wanted != AckWanted::None).await {
-                Ok(_) => {}
+                Ok(()) => {}
                 // A connection that was broken on purpose ends what goes over it.
                 Err(_) if wanted == AckWanted::Any => break,
                 Err(failure) => return Err(failure),
             }
         }
         let used = self
-            .acks(device, "sendMessage", before, &payloads, &wanted, limit)
+            .acks(device, "sendMessage", asking, &payloads, &wanted, limit)
             .await
             .map_err(|failure| match name.as_ref().or(again.as_ref()) {
                 Some(name) => about(failure, &name.value),

@@ -86,7 +86,7 @@ fn what_is_unclear_is_left_alone() {
 #[test]
 fn every_fixture_is_formatted() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-    for path in files(&[fixtures], ".yaml").unwrap() {
+    for path in files(&[fixtures], &[".yaml"]).unwrap() {
         let source = std::fs::read_to_string(&path).unwrap();
         let formatted = format("x.yaml", &source).unwrap();
         assert!(formatted == source, "run `harness fmt`: {} is not formatted", path.display());

@@ -41,7 +41,13 @@ impl Linter<'_> {
             }
         } else if let Step::Start(what) = step {
             if self.process(what) && !self.known.stopped.remove(&what.value) {
-                self.report(self.problem(what, format!("`{}` runs already", what.value)));
+                let problem = self.problem(what, format!("`{}` runs already", what.value));
+                let is_frozen = self.known.frozen.contains(&what.value);
+                self.report(if is_frozen {
+                    problem.with_help("it is frozen: write `thaw`")
+                } else {
+                    problem
+                });
             }
         } else if let Step::Freeze(what) = step {
             if self.process(what) {
@@ -75,7 +81,9 @@ impl Linter<'_> {
             let problem = self.problem(what, format!("`{}` is stopped by then", what.value));
             self.report(problem.with_help("only what runs can freeze"));
         }
-        self.known.frozen.insert(what.value.clone());
+        if !self.known.frozen.insert(what.value.clone()) {
+            self.report(self.problem(what, format!("`{}` is frozen already", what.value)));
+        }
     }
 
     fn crash(&mut self, crash: &Crash) {

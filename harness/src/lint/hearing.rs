@@ -121,12 +121,16 @@ impl Linter<'_> {
         if let Some(none) = messages.as_ref().filter(|names| names.value.is_empty()) {
             self.report(self.problem(none, "`messages` is empty: nothing would be delivered"));
         }
+        self.each_once(messages.iter().flat_map(|names| &names.value));
         for name in deliver.names() {
             self.message(name);
             self.must_be_kept(name);
         }
         self.times([within]);
-        if let Some(times) = times
+        if let Some(times) = times.as_ref().filter(|it| it.value > 1) {
+            let text = "each device hears a message once, however often it is sent";
+            self.report(self.problem(times, text).with_help("write `times: 1`"));
+        } else if let Some(times) = times
             && times.value == 0
         {
             let problem = self.problem(times, "zero times at once is true before anything happens");
@@ -169,6 +173,17 @@ impl Linter<'_> {
         for (name, _) in named.into_iter().filter(|_| !self.known.has_faults) {
             if let Some(message) = self.known.messages.get_mut(&name) {
                 message.is_heard = true;
+            }
+        }
+    }
+
+    /// A message has one place, wherever it stands in order with others.
+    pub(super) fn each_once<'n>(&mut self, names: impl Iterator<Item = &'n Spanned<String>>) {
+        let mut known = BTreeSet::new();
+        for name in names {
+            if !known.insert(&name.value) {
+                let text = format!("`{}` stands here twice, and is there once", name.value);
+                self.report(self.problem(name, text));
             }
         }
     }

@@ -52,23 +52,27 @@ struct Linter<'a> {
     scenario: &'a Scenario,
     problems: Vec<Problem>,
     known: Known,
-    /// The `use` whose steps are read: what is wrong there shows here, since the file may be right elsewhere.
+    /// The shared file whose steps are read.
     used: Option<Used>,
     /// The steps of a repetition are read for the second time.
     is_again: bool,
 }
 
 struct Used {
+    /// Where the scenario uses it, or what uses it: a mistake shows here, since the file may be right elsewhere.
     place: Place,
+    /// The innermost file, from the current directory.
     file: String,
 }
 
 impl Linter<'_> {
     fn problem(&self, place: impl Into<Place>, text: impl Into<String>) -> Problem {
+        let place_within = place.into();
         match &self.used {
-            None => Problem::new(self.file, self.source, place.into(), text),
+            None => Problem::new(self.file, self.source, place_within, text),
             Some(Used { place, file }) => {
-                let text = format!("{} (in `{file}`)", text.into());
+                let line = place_within.line;
+                let text = format!("{} (in `{file}`, line {line})", text.into());
                 Problem::new(self.file, self.source, *place, text)
             }
         }

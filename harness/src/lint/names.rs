@@ -34,7 +34,11 @@ impl Linter<'_> {
         let mut before = String::new();
         let mut rest = text;
         while let Some((ahead, after)) = rest.split_once("${") {
-            let Some((written, after)) = after.split_once('}') else { return };
+            let Some((written, after)) = after.split_once('}') else {
+                let problem = self.problem(place, "a `${` is never closed");
+                self.report(problem.with_help("write `${name}`"));
+                return;
+            };
             before.push_str(ahead);
             let name = written.split('|').next().unwrap_or_default().trim();
             if !self.stands_for_something(name, before.ends_with("/rooms/")) {

@@ -99,6 +99,7 @@ impl Linter<'_> {
         for room in [history, stored].into_iter().flatten() {
             self.room(&room.value, room.into());
         }
+        self.each_once(expect.messages.iter().flatten());
         for message in expect.messages.iter().flatten() {
             self.message(message);
             for room in [history, stored].into_iter().flatten() {

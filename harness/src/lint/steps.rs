@@ -6,7 +6,7 @@ use super::{Linter, Used, known::Known, people::numbered};
 use crate::contract::{MESSAGE_ERRORS, ROOM_ERRORS, TOPICS};
 use crate::scenario::{
     AckWanted, Backends, Client, Connect, Join, Parallel, Place, Port, Publish, Repeat, Request,
-    Spanned, Step, Use, Wait, WaitFor,
+    Spanned, Step, Token, TokenPlace, Use, Wait, WaitFor,
 };
 
 /// Most rounds of a repetition.
@@ -43,7 +43,14 @@ impl Linter<'_> {
             }
             Step::Wait(Wait { device, until, within }) => {
                 self.time(within);
-                for device in self.devices_named(&device.value, device.into()) {
+                let place = Place::from(device);
+                for device in self.devices_named(&device.value, place) {
+                    if until.value != WaitFor::Connected
+                        && !self.known.ever_connected.contains(&device)
+                    {
+                        let text = format!("`{device}` was never connected by then");
+                        self.report(self.problem(place, text).with_help("connect it before"));
+                    }
                     if matches!(until.value, WaitFor::Disconnected | WaitFor::Closed) {
                         self.loses_its_connection(&device);
                     }
@@ -72,17 +79,13 @@ impl Linter<'_> {
             let text = "the steps to use stand in a `.yaml` file, named from this one";
             self.report(self.problem(&shared.file, text));
         }
-        let is_outermost = self.used.is_none();
-        self.used.get_or_insert_with(|| Used {
-            place: Place::from(&shared.file),
-            file: shared.file.value.clone(),
-        });
+        let outer = self.used.take();
+        let place = outer.as_ref().map_or(Place::from(&shared.file), |outer| outer.place);
+        self.used = Some(Used { place, file: shared.path.clone() });
         for step in &shared.steps {
             self.step(step);
         }
-        if is_outermost {
-            self.used = None;
-        }
+        self.used = outer;
     }
 
     /// Frames as they are leave our own client alone.
@@ -130,6 +133,15 @@ impl Linter<'_> {
         if connect.accepted == Some(true) && !connect.token.is_good() {
             let problem = self.problem(step, "no gateway lets in who shows such a token");
             self.report(problem.with_help("leave `accepted` out, or `token`"));
+        }
+        // A header beside `auth.token` does not help, so a good token there may be turned away.
+        let stands_alone = matches!(
+            connect.via,
+            TokenPlace::Auth | TokenPlace::Header | TokenPlace::BareHeader | TokenPlace::OddHeader
+        );
+        if connect.accepted == Some(false) && connect.token == Token::Good && stands_alone {
+            let problem = self.problem(step, "a good token is let in");
+            self.report(problem.with_help("leave `accepted` out, or write a bad `token`"));
         }
         let is_let_in = connect.accepted.unwrap_or(connect.token.is_good());
         let devices = self.devices(&connect.who, step);
@@ -252,6 +264,10 @@ impl Linter<'_> {
         self.names(call);
         if let Some(body) = &request.raw_body {
             self.names(body);
+            if body.value.contains("{{ any ") {
+                let problem = self.problem(body, "nothing is made up within `raw_body`");
+                self.report(problem.with_help("write `body:`, with `{{ any ... }}` as a value"));
+            }
             if request.body.is_some() {
                 let text = "`raw_body` replaces `body`: write one of them";
                 self.report(self.problem(body, text));
@@ -276,6 +292,11 @@ impl Linter<'_> {
             self.report(problem.with_help("write `stack: { backends: real }`"));
         }
         self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
+        let is_message = publish.value.value.get("clientMsgId").is_some();
+        if is_message && !self.scenario.without.iter().any(|name| name.value == "as-sent") {
+            let text = "nobody has sent this message: the invariant `as-sent` finds that";
+            self.report(self.problem(&publish.value, text).with_help("write `without: [as-sent]`"));
+        }
         self.names(&publish.key);
         self.names_of(&publish.value);
     }

@@ -3,7 +3,7 @@
 use std::{fs, io, path::PathBuf};
 
 use crate::{
-    files::files,
+    files::{SCENARIO_ENDS, files},
     lint::lint,
     scenario::{Problem, Scenario, load_shared, mistakes, parse},
 };
@@ -81,7 +81,7 @@ pub struct Broken {
 
 /// Reads the scenarios in these files and folders.
 pub fn find(paths: &[PathBuf]) -> io::Result<Found> {
-    let mut files = files(paths, ".yaml")?;
+    let mut files = files(paths, SCENARIO_ENDS)?;
     // Steps that scenarios share are no scenarios, unless somebody names them.
     let is_shared = |file: &PathBuf| file.parent().is_some_and(|folder| folder.ends_with(SHARED));
     files.retain(|file| paths.contains(file) || !is_shared(file));

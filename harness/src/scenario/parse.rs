@@ -33,6 +33,12 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
     let error = error.without_snippet();
     let place = error.location().map(Place::from).unwrap_or_default();
     let problem = |text: String| Problem::new(file, source, place, text);
+    let is_of_brackets =
+        ["flow", "illegal placement"].iter().any(|it| error.to_string().contains(it));
+    if let Some(place) = left_open_before(source, place).filter(|_| is_of_brackets) {
+        return Problem::new(file, source, place, "this bracket is never closed")
+            .with_help("close it in the same step");
+    }
     match error {
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             problem(format!("`{variant}` is unknown here"))
@@ -71,6 +77,27 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
             reworded(first, problem)
         }
     }
+}
+
+/// The bracket that the line before this place leaves open, if a new step or key begins at it.
+fn left_open_before(source: &str, place: Place) -> Option<Place> {
+    let index = usize::try_from(place.line).ok()?.checked_sub(2)?;
+    let mut lines = source.lines().skip(index);
+    let (before, here) = (lines.next()?, lines.next()?);
+    if !here.trim_start().starts_with("- ") {
+        return None;
+    }
+    let (mut open, mut quote) = (Vec::new(), None);
+    for (column, letter) in (1..).zip(before.chars()) {
+        match (quote, letter) {
+            (None, '"' | '\'') => quote = Some(letter),
+            (Some(quoted), _) if quoted == letter => quote = None,
+            (None, '{' | '[') => open.push(column),
+            (None, '}' | ']') => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.pop().map(|column| Place { line: place.line - 1, column })
 }
 
 fn reworded(said: &str, problem: impl FnOnce(String) -> Problem) -> Problem {

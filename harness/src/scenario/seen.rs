@@ -35,7 +35,7 @@ pub struct Expect {
     pub stored: Option<Spanned<String>>,
     /// A topic.
     pub topic: Option<Spanned<String>>,
-    /// Names of messages, in order.
+    /// Names of messages: these and no others, in order.
     pub messages: Option<Vec<Spanned<String>>>,
     /// How many there are.
     pub count: Option<Spanned<usize>>,
@@ -77,7 +77,7 @@ pub struct Never {
     pub message: Spanned<String>,
     /// Which devices do not hear it.
     pub to: Spanned<Who>,
-    /// How long they go without it.
+    /// How long they go without it, from when others have heard it or it is stored.
     #[serde(rename = "for")]
     pub lasting: Spanned<Time>,
 }

@@ -1,6 +1,7 @@
 //! Steps that scenarios share: a file with `steps:`, in which `${name}` stands for what `use` gives with it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Component, Path, PathBuf},
 };
@@ -59,12 +60,15 @@ fn load(
                 let said = format!("`{}` has no `${{{name}}}` to fill in", path.display());
                 return Err(Problem::new(file, source, Place::from(value), said));
             }
-            let text = shared.with.iter().fold(text, |text, (name, value)| {
+            let written = text;
+            let text = shared.with.iter().fold(written.clone(), |text, (name, value)| {
                 text.replace(&format!("${{{name}}}"), &value.value)
             });
             let name = path.display().to_string();
-            let read: Shared = serde_saphyr::from_str(&text)
-                .map_err(|error| in_our_words(&name, &text, &error))?;
+            let read: Shared = serde_saphyr::from_str(&text).map_err(|error| {
+                let problem = in_our_words(&name, &text, &error);
+                as_written(problem, &written, &shared.with)
+            })?;
             shared.steps = read.steps;
             let folder = path.parent().unwrap_or(folder);
             load(&name, &text, folder, &mut shared.steps, depth + 1, bytes_left)?;
@@ -78,6 +82,39 @@ fn load(
         }
     }
     Ok(())
+}
+
+/// The problem at the place where it stands in the file, in which parameters are not filled in yet.
+fn as_written(
+    problem: Problem,
+    written: &str,
+    with: &BTreeMap<String, Spanned<String>>,
+) -> Problem {
+    let index = usize::try_from(problem.place.line).unwrap_or(0);
+    let Some(line) = index.checked_sub(1).and_then(|index| written.lines().nth(index)) else {
+        return problem;
+    };
+    let (mut filled, mut column, mut rest) = (1, 1, line);
+    while !rest.is_empty() {
+        let (piece, length) = piece(rest, with);
+        if filled + length > problem.place.column {
+            break;
+        }
+        filled += length;
+        column += piece.chars().count() as u64;
+        rest = &rest[piece.len()..];
+    }
+    let place = Place { column, ..problem.place };
+    Problem { place, line: line.to_owned(), ..problem }
+}
+
+/// What a text begins with, a parameter or a letter, and how many letters it has once it is filled in.
+fn piece<'t>(text: &'t str, with: &BTreeMap<String, Spanned<String>>) -> (&'t str, u64) {
+    let name = text.strip_prefix("${").and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
+    if let Some((name, value)) = name.and_then(|name| with.get_key_value(name)) {
+        return (&text[..name.len() + "${}".len()], value.value.chars().count() as u64);
+    }
+    (&text[..text.chars().next().map_or(0, char::len_utf8)], 1)
 }
 
 /// Without the steps up and down that lead there: `rooms/../shared/x.yaml` is `shared/x.yaml`.
@@ -101,6 +138,20 @@ fn short(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistake_is_shown_where_it_stands_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = "steps:\n  - send: { from: \"${who}\", rom: general }\n";
+        fs::write(folder.path().join("s.yaml"), shared).unwrap();
+        let source = "scenario: x\nactors: { a: { phone: gw1 } }\nsteps:\n  - use: { file: s.yaml, with: { who: a.phone_with_a_long_name } }\n";
+        let file = folder.path().join("x.yaml").display().to_string();
+        let mut scenario = crate::scenario::parse(&file, source).unwrap();
+        let problem = load_shared(&file, source, &mut scenario).unwrap_err();
+        assert_eq!(problem.text, "there is no `rom` here");
+        assert_eq!(problem.place, Place { line: 2, column: 29 });
+        assert_eq!(problem.line, "  - send: { from: \"${who}\", rom: general }");
+    }
 
     #[test]
     fn a_path_is_shown_without_its_detours() {

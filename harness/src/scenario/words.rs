@@ -4,8 +4,8 @@
 const SAID: &[(&str, &str, &str)] = &[
     (
         "expected string scalar",
-        "a text is wanted here",
-        "one that begins with `{` or `[` needs quotes",
+        "one value is wanted here",
+        "a text that begins with `{` or `[` needs quotes",
     ),
     (
         "expected mapping start",

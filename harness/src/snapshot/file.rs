@@ -66,7 +66,7 @@ pub fn compare(taken: &Taken, is_written: bool) -> io::Result<Option<Change>> {
 /// What waits below these folders.
 pub fn pending(paths: &[PathBuf]) -> io::Result<Vec<Pending>> {
     let mut all = Vec::new();
-    for file in files(paths, ".snap.new")? {
+    for file in files(paths, &[".snap.new"])? {
         let path = file.with_extension("");
         let new = contents(&fs::read_to_string(&file)?).to_owned();
         // One that cannot be read is as good as none: it is replaced.

@@ -169,17 +169,15 @@ impl UnderWay {
     /// Takes a piece; what arrives at once is given back.
     fn take(&mut self, piece: &[u8], network: NetworkChange) -> Option<Vec<u8>> {
         let delay = match network {
-            NetworkChange::Blackhole => return None,
+            // Nothing overtakes what is still on its way.
+            NetworkChange::Open if self.0.is_empty() => return Some(piece.to_vec()),
             NetworkChange::Slow(delay) => delay,
+            NetworkChange::Blackhole => return None,
             NetworkChange::Open
             | NetworkChange::Frozen
             | NetworkChange::Cut
             | NetworkChange::Finished => Duration::ZERO,
         };
-        // Nothing overtakes what is still on its way.
-        if delay.is_zero() && self.0.is_empty() {
-            return Some(piece.to_vec());
-        }
         self.0.push_back((Instant::now() + delay, piece.to_vec()));
         None
     }
@@ -223,6 +221,7 @@ async fn pump(
         }
         let next = under_way.0.front().map(|(due, _)| *due);
         let arrived = tokio::select! {
+            biased;
             changed = change.changed() => match changed {
                 Ok(()) => continue,
                 Err(_) => return true,
@@ -235,7 +234,8 @@ async fn pump(
                     is_ended = true;
                     continue;
                 };
-                under_way.take(&buffer[..len], now)
+                // It may have changed while this was read.
+                under_way.take(&buffer[..len], *change.borrow())
             }
         };
         if let Some(bytes) = arrived {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
@@ -229,11 +229,15 @@ impl Tap {
         let packet = without_token(packet);
         match direction {
             Direction::ToGateway => recorder.push(What::Sent { connection, packet }),
-            // A crashed device hears nothing more, whatever was on its way.
-            Direction::ToDevice if !self.is_open(connection) => {}
             Direction::ToDevice => {
                 let is_close = packet == "1";
+                let sessions = self.sessions();
+                // A crashed device hears nothing more, whatever was on its way. Until that is told nobody can close it.
+                if !sessions.values().any(|session| session.connection == connection) {
+                    return;
+                }
                 recorder.push(What::Received { connection, packet });
+                drop(sessions);
                 if is_close {
                     self.closed(connection, true);
                 }
@@ -254,25 +258,23 @@ impl Tap {
     }
 
     fn upgraded(&self, id: &str) {
-        let mut sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.sessions();
         if let Some(session) = sessions.get_mut(id) {
             session.is_upgraded = true;
         }
     }
 
     fn session(&self, id: &str) -> Option<Session> {
-        let sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.get(id).copied()
+        self.sessions().get(id).copied()
     }
 
-    fn is_open(&self, connection: ConnectionId) -> bool {
-        let sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.values().any(|session| session.connection == connection)
+    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets a session too, so that it is closed once.
     fn closed(&self, connection: ConnectionId, by_gateway: bool) {
-        let mut sessions = self.listener.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.sessions();
         let before = sessions.len();
         sessions.retain(|_, known| known.connection != connection);
         if sessions.len() < before {
@@ -280,6 +282,7 @@ impl Tap {
         }
     }
 }
+
 /// A CONNECT without its token: histories are kept, sent around and shown, and a token may still be good.
 fn without_token(packet: String) -> String {
     let Some(hello) = packet.strip_prefix("40") else { return packet };
