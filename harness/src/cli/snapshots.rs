@@ -1,6 +1,9 @@
 //! Snapshots in `harness run`: compares what was taken with what was accepted, and shows each change once.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
@@ -38,15 +41,7 @@ pub(super) fn keep(fixtures: &[Fixture], runs: &[Run], is_written: bool) -> anyh
         }
     }
     if !changed.is_empty() {
-        let folders: BTreeSet<String> = changed
-            .iter()
-            .filter_map(|path| Some(path.parent()?.display().to_string()))
-            .filter(|folder| !folder.starts_with(FIXTURES))
-            .collect();
-        // Without a path it looks below `fixtures`.
-        let review: Vec<String> =
-            ["harness review".to_owned()].into_iter().chain(folders).collect();
-        let look = format!("look at them with `{}`", review.join(" "));
+        let look = format!("look at them with `{}`", review(&changed));
         let next =
             if is_written { look } else { format!("run it where `CI` is not set, then {look}") };
         let verb = if changed.len() == 1 { "differs" } else { "differ" };
@@ -54,4 +49,14 @@ pub(super) fn keep(fixtures: &[Fixture], runs: &[Run], is_written: bool) -> anyh
         say(&format!("{count} {verb} from what was accepted: {next}"))?;
     }
     Ok(changed.len())
+}
+
+/// The command that looks at these files: it names their folders unless it looks there by itself.
+fn review(files: &BTreeSet<PathBuf>) -> String {
+    let mut words = vec!["harness review".to_owned()];
+    let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    if !folders.iter().all(|folder| folder.starts_with(FIXTURES)) {
+        words.extend(folders.iter().map(|folder| folder.display().to_string()));
+    }
+    words.join(" ")
 }

@@ -132,7 +132,9 @@ impl Servers {
             admin.delete_groups(&[name], &options).await
         };
         // They only take room on a stack that somebody keeps.
-        drop(tokio::join!(timeout(FORGET_LIMIT, database), timeout(FORGET_LIMIT, records)));
-        self.names().remove(name);
+        let done = tokio::join!(timeout(FORGET_LIMIT, database), timeout(FORGET_LIMIT, records));
+        if matches!(done, (Ok(Ok(_)), Ok(Ok(_)))) {
+            self.names().remove(name);
+        }
     }
 }

@@ -36,13 +36,11 @@ impl Running<'_> {
             (None, None) => Value::Null,
         };
         if let Some(after) = after {
-            self.world.wait_for_ids(&format!("${{{}.id}}", after.value)).await;
-            let named = self.messages_named(&after.value)?;
-            let id =
-                named.last().and_then(|sent| self.world.message_id(sent)).ok_or_else(|| {
-                    let name = &after.value;
-                    wrong(format!("`{name}` can be resumed after"), "nobody has heard it")
-                })?;
+            let name = &after.value;
+            let named = self.messages_named(name)?;
+            let id = self.world.id_in_time(named.last()).await.ok_or_else(|| {
+                wrong(format!("`{name}` can be resumed after"), "nobody has heard it")
+            })?;
             // Lint lets `after` stand beside a room alone.
             if let Some(fields) = sent.as_object_mut() {
                 fields.insert("after".to_owned(), json!(id));

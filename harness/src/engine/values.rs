@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::world::World;
+use super::world::{Named, World};
 use crate::{
     history::Story,
     scenario::{Generator, Text},
@@ -42,6 +42,13 @@ impl World {
             let heard = |story: &Story| story.message_id(&sent.room, &sent.client_msg_id).map(drop);
             self.recorder.until(deadline, heard).await;
         }
+    }
+
+    /// The `messageId` of a message, once somebody has heard it.
+    pub(super) async fn id_in_time(&self, message: Option<&Named>) -> Option<String> {
+        let Named { room, client_msg_id, .. } = message?;
+        let heard = |story: &Story| story.message_id(room, client_msg_id);
+        self.recorder.until(Instant::now() + ID_LIMIT, heard).await
     }
 
     /// A payload with its names and generators replaced. `room`: for payloads that are to be accepted.

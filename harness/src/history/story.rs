@@ -223,8 +223,12 @@ impl Story {
         let connection = sent.connection;
         if sent.event == "joinRoom" {
             match self.inside_now(connection, &room) {
-                // It has asked to leave, and was never told whether it had; now it is in for sure.
-                Some(stay) if stay.leaving.is_some_and(|leaving| leaving < sent.at) => {
+                // It has asked to leave, and was never told whether it had; now it is in for sure. A leave over HTTP may still come
+                // true.
+                Some(stay)
+                    if !stay.is_removed
+                        && stay.leaving.is_some_and(|leaving| leaving < sent.at) =>
+                {
                     stay.left = Some(at);
                 }
                 Some(_) => return,
@@ -235,6 +239,8 @@ impl Story {
             self.inside.push(Inside { connection, room, asked, joined, leaving, left, is_removed });
         } else if sent.event == "leaveRoom"
             && let Some(inside) = self.inside_now(connection, &room)
+            // Its ack may come after that of a later join.
+            && inside.asked <= sent.at
         {
             inside.left = Some(at);
         }

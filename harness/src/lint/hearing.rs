@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Linter;
 use crate::contract::REFUSALS;
-use crate::scenario::{AckWanted, Deliver, Never, Send, Spanned, Step};
+use crate::scenario::{AckWanted, Deliver, Never, Place, Send, Spanned, Step};
 
 /// A message that has a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,18 @@ pub(super) struct Named {
     later: BTreeSet<String>,
     /// A device has heard it by now.
     is_heard: bool,
+}
+
+impl Named {
+    /// With what another block that ran side by side knows of it.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let Self { room, refusal, is_accepted, there, later, is_heard } = other;
+        (self.room, self.refusal) = (room.clone(), refusal.clone());
+        self.is_accepted |= is_accepted;
+        self.is_heard |= is_heard;
+        self.there.extend(there.iter().cloned());
+        self.later.extend(later.iter().cloned());
+    }
 }
 
 impl Linter<'_> {
@@ -68,6 +80,9 @@ impl Linter<'_> {
             |it: &&mut Named| it.room.as_deref() == Some(room) && (resumes || !it.is_heard);
         for message in self.known.messages.values_mut().filter(may_come) {
             message.later.insert(device.clone());
+        }
+        if resumes {
+            self.known.resumed.insert(device.clone());
         }
         self.known.joined.insert((device, room.to_owned()));
     }
@@ -127,24 +142,15 @@ impl Linter<'_> {
             self.must_be_kept(name);
         }
         self.times([within]);
-        if let Some(times) = times.as_ref().filter(|it| it.value > 1) {
-            let text = "each device hears a message once, however often it is sent";
-            self.report(self.problem(times, text).with_help("write `times: 1`"));
-        } else if let Some(times) = times
-            && times.value == 0
-        {
-            let problem = self.problem(times, "zero times at once is true before anything happens");
-            self.report(
-                problem.with_help("write `- never: { message: ..., to: ..., for: 500ms }`"),
-            );
-        }
+        let devices = self.devices(to, step);
+        self.how_often(times.as_ref(), &devices);
         let named: Vec<(String, Named)> = deliver
             .names()
             .filter_map(|name| {
                 Some((name.value.clone(), self.known.messages.get(&name.value)?.clone()))
             })
             .collect();
-        for (device, place) in self.devices(to, step) {
+        for (device, place) in devices {
             if !self.is_sure(&device) {
                 continue;
             }
@@ -174,6 +180,24 @@ impl Linter<'_> {
             if let Some(message) = self.known.messages.get_mut(&name) {
                 message.is_heard = true;
             }
+        }
+    }
+
+    /// Once, but for who has asked for what it had missed.
+    fn how_often(&mut self, times: Option<&Spanned<usize>>, devices: &[(String, Place)]) {
+        let Some(times) = times.filter(|times| times.value != 1) else { return };
+        if times.value == 0 {
+            let problem = self.problem(times, "zero times at once is true before anything happens");
+            self.report(
+                problem.with_help("write `- never: { message: ..., to: ..., for: 500ms }`"),
+            );
+            return;
+        }
+        let may_hear_again =
+            |name: &String| self.known.resumed.contains(name) || self.known.unsure.contains(name);
+        if !devices.iter().any(|(device, _)| may_hear_again(device)) {
+            let text = "each device hears a message once, however often it is sent";
+            self.report(self.problem(times, text).with_help("write `times: 1`"));
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Known {
     pub(super) unsure: BTreeSet<String>,
     /// Device and room.
     pub(super) joined: BTreeSet<(String, String)>,
+    /// Devices that have asked for what they had missed: they may hear a message again.
+    pub(super) resumed: BTreeSet<String>,
     /// Messages that have a name.
     pub(super) messages: BTreeMap<String, Named>,
     pub(super) captured: BTreeSet<String>,
@@ -30,7 +32,7 @@ impl Known {
         let mut messages = self.messages.clone();
         for (name, message) in blocks.iter().flat_map(|block| &block.messages) {
             if self.messages.get(name) != Some(message) {
-                messages.insert(name.clone(), message.clone());
+                messages.entry(name.clone()).or_insert_with(|| message.clone()).merge(message);
             }
         }
         Self {
@@ -39,6 +41,7 @@ impl Known {
             lost: merged(self, blocks, |known| &known.lost),
             unsure: merged(self, blocks, |known| &known.unsure),
             joined: merged(self, blocks, |known| &known.joined),
+            resumed: merged(self, blocks, |known| &known.resumed),
             messages,
             captured: merged(self, blocks, |known| &known.captured),
             stopped: merged(self, blocks, |known| &known.stopped),

@@ -12,6 +12,9 @@ use crate::scenario::{
 /// Most rounds of a repetition.
 const ROUNDS_MAX: usize = 10_000;
 
+/// What a record of a message has at the least.
+const RECORD_FIELDS: [&str; 4] = ["clientMsgId", "content", "roomId", "senderId"];
+
 const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 impl Linter<'_> {
@@ -292,8 +295,16 @@ impl Linter<'_> {
             self.report(problem.with_help("write `stack: { backends: real }`"));
         }
         self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
-        let is_message = publish.value.value.get("clientMsgId").is_some();
-        if is_message && !self.scenario.without.iter().any(|name| name.value == "as-sent") {
+        let record = &publish.value.value;
+        let is_whole = RECORD_FIELDS.iter().all(|field| record[*field].is_string());
+        let named = record["clientMsgId"].as_str().and_then(|id| id.strip_prefix("${"));
+        let was_sent = named
+            .and_then(|name| name.strip_suffix('}'))
+            .is_some_and(|name| self.known.messages.contains_key(name));
+        if is_whole
+            && !was_sent
+            && !self.scenario.without.iter().any(|name| name.value == "as-sent")
+        {
             let text = "nobody has sent this message: the invariant `as-sent` finds that";
             self.report(self.problem(&publish.value, text).with_help("write `without: [as-sent]`"));
         }

@@ -77,7 +77,7 @@ pub struct Never {
     pub message: Spanned<String>,
     /// Which devices do not hear it.
     pub to: Spanned<Who>,
-    /// How long they go without it, from when others have heard it or it is stored.
+    /// How long they go without it; once more after it is stored, if it was not by then.
     #[serde(rename = "for")]
     pub lasting: Spanned<Time>,
 }
