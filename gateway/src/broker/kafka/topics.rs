@@ -85,7 +85,19 @@ pub(super) fn watermarks<C: ClientContext>(
     Ok(watermarks)
 }
 
-/// Creates what is missing and waits until it is seen.
+/// Whether each partition of these topics has a leader that answers: one is named before it knows of it.
+async fn are_led(admin: &Arc<Admin>, topics: &[Arc<str>]) -> Result<bool, BrokerError> {
+    let (admin, topics) = (Arc::clone(admin), topics.to_vec());
+    blocking(move || {
+        let mut asked = topics.iter().map(|topic| watermarks(admin.inner(), topic));
+        let is_led =
+            |asked: Result<_, BrokerError>| !matches!(asked, Err(BrokerError::Unavailable(_)));
+        Ok(asked.all(is_led))
+    })
+    .await
+}
+
+/// Creates what is missing and waits until it can be used.
 pub(super) async fn create(
     admin: &Arc<Admin>,
     topics: &[TopicSpec],
@@ -116,13 +128,13 @@ pub(super) async fn create(
         }
     }
     let seen = async {
-        while !missing(admin, &names).await?.is_empty() {
+        while !missing(admin, &names).await?.is_empty() || !are_led(admin, &missing_names).await? {
             sleep(LOOK_AGAIN).await;
         }
         Ok(missing_names)
     };
     match tokio::time::timeout(VISIBLE_LIMIT, seen).await {
         Ok(result) => result,
-        Err(_) => Err(BrokerError::Unavailable("new topics do not show".to_owned())),
+        Err(_) => Err(BrokerError::Unavailable("new topics cannot be used yet".to_owned())),
     }
 }
