@@ -101,52 +101,55 @@ mod tests {
 
     const ID: ConnectionId = ConnectionId(1);
 
+    /// A connection that was just opened with these times, in milliseconds.
+    fn opened(interval: u64, timeout: u64) -> History {
+        let mut history = History::default();
+        let [device, user, gateway] = ["alice.phone", "alice", "gw1"].map(str::to_owned);
+        let opened = What::Opened { connection: ID, device, user, gateway, is_polling: false };
+        history.push(Duration::ZERO, opened);
+        let packet = format!(r#"0{{"pingInterval":{interval},"pingTimeout":{timeout}}}"#);
+        history.push(Duration::ZERO, What::Received { connection: ID, packet });
+        history
+    }
+
+    /// What is said of it, once it is closed at this millisecond.
+    fn said_at_the_end(mut history: History, end: u64) -> Vec<String> {
+        let closed = What::Closed { connection: ID, by_gateway: false };
+        history.push(Duration::from_millis(end), closed);
+        let mut findings = Vec::new();
+        super::pings(&history, &Story::read(&history), &mut findings);
+        findings.into_iter().map(|finding| finding.text).collect()
+    }
+
+    fn ping() -> What {
+        What::Received { connection: ID, packet: "2".to_owned() }
+    }
+
     /// What is said of a connection of ten seconds that was to be pinged every second, and of which something was broken from
     /// the first to this millisecond.
     fn said(
         pings: impl IntoIterator<Item = u64>,
         fault: Option<(&'static str, u64)>,
     ) -> Vec<String> {
-        let mut history = History::default();
-        let ms = Duration::from_millis;
-        let [device, user, gateway] = ["alice.phone", "alice", "gw1"].map(str::to_owned);
-        let open = r#"0{"pingInterval":1000,"pingTimeout":1000}"#.to_owned();
-        history
-            .push(ms(0), What::Opened { connection: ID, device, user, gateway, is_polling: false });
-        history.push(ms(0), What::Received { connection: ID, packet: open });
-        let mut later = Vec::new();
+        let mut history = opened(1_000, 1_000);
+        let mut later: Vec<(u64, What)> = pings.into_iter().map(|at| (at, ping())).collect();
         if let Some((what, until)) = fault {
             let (what, text) = (what.to_owned(), "is slow".to_owned());
             later.push((1, What::Broken { what: what.clone(), text: text.clone() }));
             later.push((until, What::Mended { what, text }));
         }
-        for at in pings {
-            later.push((at, What::Received { connection: ID, packet: "2".to_owned() }));
-        }
         later.sort_by_key(|(at, _)| *at);
         for (at, what) in later {
-            history.push(ms(at), what);
+            history.push(Duration::from_millis(at), what);
         }
-        history.push(ms(10_000), What::Closed { connection: ID, by_gateway: false });
-        let mut findings = Vec::new();
-        super::pings(&history, &Story::read(&history), &mut findings);
-        findings.into_iter().map(|finding| finding.text).collect()
+        said_at_the_end(history, 10_000)
     }
 
     #[test]
     fn who_withholds_a_pong_gets_no_more_pings() {
-        let mut history = History::default();
-        let ms = Duration::from_millis;
-        let [device, user, gateway] = ["alice.phone", "alice", "gw1"].map(str::to_owned);
-        let open = r#"0{"pingInterval":200,"pingTimeout":5000}"#.to_owned();
-        history
-            .push(ms(0), What::Opened { connection: ID, device, user, gateway, is_polling: false });
-        history.push(ms(0), What::Received { connection: ID, packet: open });
-        history.push(ms(200), What::Received { connection: ID, packet: "2".to_owned() });
-        history.push(ms(5_200), What::Closed { connection: ID, by_gateway: true });
-        let mut findings = Vec::new();
-        super::pings(&history, &Story::read(&history), &mut findings);
-        assert_eq!(findings, []);
+        let mut history = opened(200, 5_000);
+        history.push(Duration::from_millis(200), ping());
+        assert_eq!(said_at_the_end(history, 5_200), [""; 0]);
     }
 
     #[test]
