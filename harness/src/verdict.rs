@@ -86,6 +86,8 @@ pub struct StepReport {
     pub to: Duration,
     pub outcome: StepOutcome,
     pub margin: Option<Margin>,
+    /// Why it was true whatever the gateway did.
+    pub vacuous: Option<String>,
 }
 
 /// A step that was not true.

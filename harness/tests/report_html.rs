@@ -37,7 +37,16 @@ fn millis(millis: u64) -> Duration {
 
 fn step(line: u64, text: &str, from: u64, to: u64) -> StepReport {
     let (text, from, to) = (text.to_owned(), millis(from), millis(to));
-    StepReport { line, shared: None, text, from, to, outcome: StepOutcome::Done, margin: None }
+    StepReport {
+        line,
+        shared: None,
+        text,
+        from,
+        to,
+        outcome: StepOutcome::Done,
+        margin: None,
+        vacuous: None,
+    }
 }
 
 /// Alice says something hostile, Bob's phone is cut off, and he never hears it.

@@ -86,6 +86,7 @@ pub(super) fn stays_connected(history: &History, times: TimeNames, findings: &mu
             | What::Broken { .. }
             | What::Mended { .. }
             | What::Died { .. }
+            | What::Published { .. }
             | What::Rows { .. }
             | What::Kept { .. }
             | What::Unreadable { .. }

@@ -39,7 +39,8 @@ pub(super) fn drafts(story: &Story) -> BTreeMap<Key, Vec<Draft<'_>>> {
 
 pub(super) fn as_sent(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     let drafts = drafts(story);
-    let mut judge = Judge { history, drafts, ids: BTreeMap::new(), messages: BTreeMap::new() };
+    let (ids, messages) = (BTreeMap::new(), BTreeMap::new());
+    let mut judge = Judge { history, published: &story.published, drafts, ids, messages };
     let mut known = BTreeSet::new();
     let mut report = |at, place: &str, message: &Value, result: Result<(), String>| {
         // Once for each message and mistake, not once for each hearer.
@@ -70,6 +71,7 @@ pub(super) fn as_sent(history: &History, story: &Story, findings: &mut Vec<Findi
 
 struct Judge<'h> {
     history: &'h History,
+    published: &'h [(Duration, Value)],
     drafts: BTreeMap<Key, Vec<Draft<'h>>>,
     /// The `messageId` under which a message was seen first.
     ids: BTreeMap<Key, String>,
@@ -86,7 +88,28 @@ impl Judge<'_> {
         let text = |field: &str| message[field].as_str().unwrap_or_default();
         let id = |field: &str| text(field).to_lowercase();
         let (name, key) = (self.name(message), (id("senderId"), id("roomId"), id("clientMsgId")));
-        let Some(drafts) = self.drafts.get(&key) else {
+        let is_published =
+            |(written, record): &(Duration, Value)| *written <= at && tells(record, message, &key);
+        if !self.published.iter().any(is_published) {
+            self.was_sent(message, &name, &key, at)?;
+        }
+        let first = self.messages.entry(id("messageId")).or_insert_with(|| message.clone());
+        if first != message {
+            let fields = message.as_object().into_iter().flatten();
+            let differs = fields.filter(|(field, value)| first[field.as_str()] != **value);
+            let fields: Vec<&str> = differs.map(|(field, _)| field.as_str()).collect();
+            return Err(format!("{name} with another `{}` than elsewhere", fields.join("`, `")));
+        }
+        let message_id = self.ids.entry(key).or_insert_with(|| id("messageId"));
+        if *message_id != id("messageId") {
+            return Err(format!("{name} with another `messageId` than elsewhere"));
+        }
+        Ok(())
+    }
+
+    /// Whether a device has sent it so; what is wrong if not.
+    fn was_sent(&self, message: &Value, name: &str, key: &Key, at: Duration) -> Result<(), String> {
+        let Some(drafts) = self.drafts.get(key) else {
             let (sender, room) = (self.history.name(&key.0), self.history.name(&key.1));
             return Err(format!("{name} of {sender} in {room}, which they never sent there"));
         };
@@ -100,17 +123,6 @@ impl Judge<'_> {
             && possible.iter().all(|it| difference(&it.sent.payload, message).is_some())
         {
             return Err(format!("{name} with another `{field}` than it was sent with"));
-        }
-        let first = self.messages.entry(id("messageId")).or_insert_with(|| message.clone());
-        if first != message {
-            let fields = message.as_object().into_iter().flatten();
-            let differs = fields.filter(|(field, value)| first[field.as_str()] != **value);
-            let fields: Vec<&str> = differs.map(|(field, _)| field.as_str()).collect();
-            return Err(format!("{name} with another `{}` than elsewhere", fields.join("`, `")));
-        }
-        let message_id = self.ids.entry(key).or_insert_with(|| id("messageId"));
-        if *message_id != id("messageId") {
-            return Err(format!("{name} with another `messageId` than elsewhere"));
         }
         Ok(())
     }
@@ -135,6 +147,15 @@ pub(super) fn possible<'s>(drafts: &[Draft<'s>], before: Duration) -> Vec<Draft<
         }
     }
     possible
+}
+
+/// Whether a record of a topic says just what this message does; `key`: what the message is known by.
+fn tells(record: &Value, message: &Value, key: &Key) -> bool {
+    let id = |field: &str| record[field].as_str().unwrap_or_default().to_lowercase();
+    let kind = record["messageType"].as_str().unwrap_or("TEXT");
+    *key == (id("senderId"), id("roomId"), id("clientMsgId"))
+        && record["content"] == message["content"]
+        && message["type"] == kind
 }
 
 /// A field of a message that is not what was sent.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     looks::{Look, by_gateway, contains, least_ttl},
     observe,
-    steps::{Running, StepResult, wrong},
+    steps::{Aside, Running, StepResult, wrong},
     talk::about,
     topics,
     world::Answer,
@@ -69,7 +69,7 @@ impl Running<'_> {
             let used = began.elapsed();
             let Look { is_true, seen } = look().await;
             match (is_true, used > limit) {
-                (true, false) => return Ok(Some(Margin { used, limit })),
+                (true, false) => return Ok(Some(Aside::Margin(Margin { used, limit }))),
                 (true, true) => {
                     let expected = format!("{expected} within {}", shown(limit));
                     let mut failure = wrong(expected, last.unwrap_or(seen));

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     expect::LATE_LIMIT,
     observe,
-    steps::{Running, StepResult, wrong},
+    steps::{Aside, Running, StepResult, wrong},
     talk::about,
     world::Named,
 };
@@ -65,7 +65,7 @@ impl Running<'_> {
         }
         // The last look is a breath after the end of the time.
         let used = used.min(limit);
-        Ok(deliver.within.as_ref().map(|_| Margin { used, limit }))
+        Ok(deliver.within.as_ref().map(|_| Aside::Margin(Margin { used, limit })))
     }
 
     /// Whether each device heard each message first in the order in which they are named.
@@ -85,7 +85,9 @@ impl Running<'_> {
                 wanted.iter().map(|message| history.name(&message.client_msg_id)).collect();
             if seen != wanted {
                 let expected = format!("{device} hears {} in this order", wanted.join(", "));
-                return Err(about(wrong(expected, seen.join(", ")), device));
+                let failure = about(wrong(expected, seen.join(", ")), device);
+                let names = wanted.iter().map(|name| name.trim_matches('`'));
+                return Err(names.fold(failure, about));
             }
         }
         Ok(())
@@ -143,10 +145,13 @@ impl Running<'_> {
     }
 
     pub(super) async fn never(&self, never: &Never) -> StepResult {
-        self.judge();
         let limit = self.world.length(&never.lasting);
         let named = self.messages_named(&never.message.value)?;
         let devices = self.world.who(&never.to.value);
+        let deaf = || -> Vec<&String> {
+            devices.iter().filter(|device| self.world.is_deaf(device)).collect()
+        };
+        let deaf_before = deaf();
         let message = &never.message.value;
         let anybody = |story: &Story| {
             let by = |message: &Named| -> Option<String> {
@@ -174,7 +179,12 @@ impl Running<'_> {
             let expected = format!("{device} never hears `{message}`");
             return Err(about(about(wrong(expected, "it did"), &device), message));
         }
-        Ok(None)
+        let deaf: Vec<&str> =
+            deaf().into_iter().filter(|it| deaf_before.contains(it)).map(String::as_str).collect();
+        if deaf.len() < devices.len() {
+            self.judge();
+        }
+        Ok((!deaf.is_empty()).then(|| Aside::Vacuous(cannot_hear(&deaf))))
     }
 
     /// Whether by now, or in this time at the most, what becomes of them is settled or stored.
@@ -233,6 +243,12 @@ fn how_often(times: usize) -> String {
         2 => "twice".to_owned(),
         _ => format!("{times} times"),
     }
+}
+
+/// Devices that no message could have reached.
+fn cannot_hear(devices: &[&str]) -> String {
+    let verb = if devices.len() == 1 { "has" } else { "have" };
+    format!("{} {verb} no connection that could bring it", devices.join(", "))
 }
 
 /// What is to be delivered, by name.

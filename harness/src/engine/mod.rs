@@ -33,7 +33,7 @@ use crate::{
     deploy::Site,
     history::{History, IdNames, Story},
     scenario::{Scenario, Spanned, Step},
-    verdict::{Failure, Run, Verdict},
+    verdict::{Failure, Run, StepReport, Verdict},
 };
 
 pub use observe::redis_dump;
@@ -90,11 +90,9 @@ pub async fn run(
         run.redis = Some(dump);
     }
     run.duration = world.recorder.now();
-    let vacuous = match running.vacuous() {
-        None if running.judged() == 0 => Some("no step says what must be seen".to_owned()),
-        vacuous => vacuous,
-    };
+    let (vacuous, judged_steps) = (running.vacuous(), running.judged());
     let (steps, failures) = running.into_reports();
+    let vacuous = vacuous.or_else(|| (judged_steps == 0).then(|| says_nothing(&steps)));
     run.steps = steps;
     let without = scenario.without.iter().map(|name| name.value.clone()).collect();
     match judged(&world, without, failures).await {
@@ -140,6 +138,15 @@ async fn judged(
         (history, findings, failures)
     });
     judging.await
+}
+
+/// Why a run of which no step could have failed says nothing.
+fn says_nothing(steps: &[StepReport]) -> String {
+    let vacuous = steps.iter().find_map(|step| Some((step.line, step.vacuous.as_ref()?)));
+    vacuous.map_or_else(
+        || "no step says what must be seen".to_owned(),
+        |(line, reason)| format!("no step could have failed: in line {line}, {reason}"),
+    )
 }
 
 /// The files of steps that these use, and those that they use.

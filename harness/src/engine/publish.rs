@@ -7,7 +7,12 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 
-use super::steps::{Running, StepResult, wrong};
+use serde_json::{Value, json};
+
+use super::{
+    steps::{Running, StepResult, wrong},
+    world::Named,
+};
 use crate::scenario::Publish;
 
 /// How long Kafka may take to keep a record.
@@ -25,6 +30,9 @@ impl Running<'_> {
         let topics = self.world.site.kafka.as_ref().ok_or("no Kafka was given")?;
         let key = self.world.fill(&publish.key.value)?;
         let value = self.world.fill_json(&publish.value.value, "")?;
+        if let Some(name) = &publish.name {
+            self.world.name_messages(&name.value, vec![message_of(&value)]);
+        }
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         self.world.writes(&publish.topic.value, &key, &value);
         let topic = format!("{}{}", topics.prefix, publish.topic.value);
@@ -41,4 +49,18 @@ impl Running<'_> {
         drop(tokio::task::spawn_blocking(move || drop(producer)).await);
         sent.map(|_| ()).map_err(|(error, _)| format!("Kafka says: {error}"))
     }
+}
+
+/// The message that a record is.
+fn message_of(record: &Value) -> Named {
+    let id = |field: &str| record[field].as_str().unwrap_or_default().to_lowercase();
+    let (room, sender, client_msg_id) = (id("roomId"), id("senderId"), id("clientMsgId"));
+    let kind = record["messageType"].as_str().unwrap_or("TEXT");
+    let payload = json!({
+        "roomId": record["roomId"],
+        "clientMsgId": record["clientMsgId"],
+        "type": kind,
+        "content": record["content"],
+    });
+    Named { room, sender, client_msg_id, payload }
 }

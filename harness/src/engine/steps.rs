@@ -15,8 +15,17 @@ use crate::{
     verdict::{Failure, Margin, SharedPlace, StepOutcome, StepReport},
 };
 
-/// What a step that was true says: how much of its time it took, if it had one.
-pub(super) type StepResult = Result<Option<Margin>, Failure>;
+/// What a step that was true says beside that, if anything.
+pub(super) type StepResult = Result<Option<Aside>, Failure>;
+
+/// What is worth knowing of a step that was true.
+#[derive(Debug)]
+pub(super) enum Aside {
+    /// How much of its time it took.
+    Margin(Margin),
+    /// Why it was true whatever the gateway did.
+    Vacuous(String),
+}
 
 /// The steps of a run while they run.
 pub(super) struct Running<'w> {
@@ -140,9 +149,14 @@ impl<'w> Running<'w> {
         recorder.push(What::Step { line, text: text.clone() });
         let result = self.run(&step.value).await;
         let to = recorder.now();
-        let (outcome, margin, failure) = match result {
-            Ok(margin) => (StepOutcome::Done, margin, None),
+        let (outcome, aside, failure) = match result {
+            Ok(aside) => (StepOutcome::Done, aside, None),
             Err(failure) => (StepOutcome::Failed, None, Some(failure)),
+        };
+        let (margin, vacuous) = match aside {
+            Some(Aside::Margin(margin)) => (Some(margin), None),
+            Some(Aside::Vacuous(reason)) => (None, Some(reason)),
+            None => (None, None),
         };
         let is_done = failure.is_none();
         let mut reports = self.lock();
@@ -152,7 +166,8 @@ impl<'w> Running<'w> {
             Failure { line, shared: place, step: written, at: to, expected, ..it }
         });
         reports.failures.extend(failure);
-        reports.steps.push(StepReport { line, shared, text, from, to, outcome, margin });
+        let report = StepReport { line, shared, text, from, to, outcome, margin, vacuous };
+        reports.steps.push(report);
         is_done
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, interval};
 use super::{
     acks::Asked,
     device::Device,
-    steps::{Running, StepResult, wrong},
+    steps::{Aside, Running, StepResult, wrong},
     world::Named,
 };
 use crate::{
@@ -75,7 +75,7 @@ impl Running<'_> {
         if *wanted != AckWanted::None && *wanted != AckWanted::Any {
             self.judge();
         }
-        Ok(within.and(used).map(|used| Margin { used, limit }))
+        Ok(within.and(used).map(|used| Aside::Margin(Margin { used, limit })))
     }
 
     fn asking(&self) -> Asked {
@@ -152,7 +152,7 @@ impl Running<'_> {
         if wanted != AckWanted::None && wanted != AckWanted::Any {
             self.judge();
         }
-        Ok(within.as_ref().map(|_| Margin { used, limit }))
+        Ok(within.as_ref().map(|_| Aside::Margin(Margin { used, limit })))
     }
 
     fn payload_of(&self, send: &Send, n: usize, count: usize) -> Result<Value, Failure> {
@@ -234,7 +234,7 @@ impl Running<'_> {
                 ));
             }
         }
-        Ok(Some(Margin { used: began.elapsed(), limit }))
+        Ok(Some(Aside::Margin(Margin { used: began.elapsed(), limit })))
     }
 
     pub(super) fn room_id(&self, name: &str) -> Result<String, Failure> {

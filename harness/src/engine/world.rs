@@ -16,7 +16,7 @@ use crate::{
     contract::FOREIGN_ORIGIN,
     deploy::Site,
     generate::Source,
-    history::{Recorder, What},
+    history::{Recorder, Story, What},
     scenario::{Scenario, Spanned, Time, TimeNames, Who},
 };
 
@@ -312,11 +312,13 @@ impl World {
         time.value.resolve(self.times)
     }
 
-    /// Something was broken on purpose. `keeps_running`: it still takes requests.
+    /// Something was broken on purpose. `keeps_running`: it is still heard, and still hears.
     pub(super) fn broken(&self, what: &str, text: String, keeps_running: bool) {
         let mut names = self.names();
         names.broken.insert(what.to_owned());
-        if !keeps_running {
+        if keeps_running {
+            names.stopped.remove(what);
+        } else {
             names.stopped.insert(what.to_owned());
         }
         drop(names);
@@ -333,7 +335,9 @@ impl World {
 
     /// Another program is about to write this into a topic.
     pub(super) fn writes(&self, topic: &str, key: &str, value: &str) {
-        self.names().written.push([topic, key, value].map(str::to_owned));
+        let [topic, key, value] = [topic, key, value].map(str::to_owned);
+        self.names().written.push([topic.clone(), key.clone(), value.clone()]);
+        self.recorder.push(What::Published { topic, key, value });
     }
 
     /// Topic, key and value of what other programs have written.
@@ -344,6 +348,14 @@ impl World {
     /// A process has ended by itself; `false`: that was known.
     pub(super) fn dies(&self, what: &str) -> bool {
         self.names().dead.insert(what.to_owned())
+    }
+
+    /// Whether nothing can reach this device: its network is down, or it has no connection.
+    pub(super) fn is_deaf(&self, device: &str) -> bool {
+        let is_open = |story: &Story| {
+            story.connection_of(device).is_some_and(|(_, known)| known.closed.is_none())
+        };
+        self.names().stopped.contains(device) || !self.recorder.look(is_open)
     }
 
     pub(super) fn all_broken(&self) -> Vec<String> {

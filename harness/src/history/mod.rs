@@ -82,6 +82,8 @@ pub enum What {
     Broken { what: String, text: String },
     /// It works again.
     Mended { what: String, text: String },
+    /// Another program, which is a step, writes a record into a topic.
+    Published { topic: String, key: String, value: String },
     /// A gateway or worker was found to have ended by itself; how, and what its log said last, in words after its name.
     Died { what: String, text: String },
     /// The whole history of a room, as it was read at the end.

@@ -97,7 +97,8 @@ impl IdNames {
     }
 }
 
-/// What messages are called that nobody has named: `alice.phone.message3` is the third one that this device has sent.
+/// What messages are called that nobody has named: `alice.phone.message3` is the third one that this device has sent,
+/// `published2` the second record that a step has written.
 fn messages(story: &Story) -> BTreeMap<String, String> {
     let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
     let mut known = BTreeMap::new();
@@ -107,6 +108,12 @@ fn messages(story: &Story) -> BTreeMap<String, String> {
         *number += 1;
         if let Some(id) = sent.id("clientMsgId").filter(|id| Uuid::try_parse(id).is_ok()) {
             known.entry(id).or_insert_with(|| format!("{device}.message{number}"));
+        }
+    }
+    for (number, (_, record)) in (1..).zip(&story.published) {
+        let id = record["clientMsgId"].as_str().filter(|id| Uuid::try_parse(id).is_ok());
+        if let Some(id) = id {
+            known.entry(id.to_lowercase()).or_insert_with(|| format!("published{number}"));
         }
     }
     known

@@ -31,6 +31,8 @@ pub struct Story {
     pub unreadable: BTreeMap<String, String>,
     /// When something was sent or came last: an event, a message, an ack, an end, but no beat, ping or their answers.
     pub moved: Duration,
+    /// Records of messages that no gateway has written: when, and what they say.
+    pub published: Vec<(Duration, Value)>,
     pub presence: Vec<PresenceSeen>,
     pub end: Duration,
     /// Where the newest event of a connection with this ack id stands in `sent`.
@@ -97,6 +99,10 @@ impl Story {
             What::Presence { user, began, sockets } => {
                 let (user, sockets) = (user.clone(), sockets.clone());
                 self.presence.push(PresenceSeen { began: *began, at: entry.at, user, sockets });
+            }
+            What::Published { value, .. } => {
+                let record = serde_json::from_str(value).ok();
+                self.published.extend(record.map(|record| (entry.at, record)));
             }
             What::Broken { .. }
             | What::Mended { .. }

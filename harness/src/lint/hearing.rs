@@ -20,15 +20,20 @@ pub(super) struct Named {
     later: BTreeSet<String>,
     /// A device has heard it by now.
     is_heard: bool,
+    /// How many messages have this name.
+    count: usize,
+    /// Who has sent it, and as which step of all that give names, if it surely comes in this order.
+    order: Option<(String, usize)>,
 }
 
 impl Named {
     /// With what another block that ran side by side knows of it.
     pub(super) fn merge(&mut self, other: &Self) {
-        let Self { room, refusal, is_accepted, there, later, is_heard } = other;
+        let Self { room, refusal, is_accepted, there, later, is_heard, count, order } = other;
         (self.room, self.refusal) = (room.clone(), refusal.clone());
         self.is_accepted |= is_accepted;
         self.is_heard |= is_heard;
+        (self.count, self.order) = (*count, order.clone());
         self.there.extend(there.iter().cloned());
         self.later.extend(later.iter().cloned());
     }
@@ -53,18 +58,40 @@ impl Linter<'_> {
             known.clone()
         } else {
             let room = send.room.as_ref().map(|room| room.value.clone());
-            Named { room, refusal: refusal.cloned(), ..Named::default() }
+            let count = send.count.as_ref().map_or(1, |count| count.value);
+            Named { room, refusal: refusal.cloned(), count, ..Named::default() }
         };
         if refusal.is_none() {
             named.refusal = None;
         }
+        // A retry may be the one that counts, and blocks go side by side.
+        let is_ordered = send.again.is_none() && is_accepted && self.blocks == 0 && !self.is_again;
+        named.order = is_ordered.then(|| (send.from.value.clone(), self.known.messages.len()));
         named.is_accepted |= is_accepted;
-        if let Some(room) = &named.room {
-            let there = self.known.joined.iter().filter(|(_, joined)| joined == room);
-            named.there.extend(there.map(|(device, _)| device.clone()));
+        self.find_hearers(&mut named);
+        if send.again.is_none() {
+            self.calls(name, named);
+        } else {
+            self.known.messages.insert(name.value.clone(), named);
         }
+    }
+
+    /// A message that another program writes gets a name; what becomes of it is not known.
+    pub(super) fn writes(&mut self, name: &Spanned<String>, room: Option<&str>) {
+        let mut named = Named { room: room.map(str::to_owned), count: 1, ..Named::default() };
+        self.find_hearers(&mut named);
+        self.calls(name, named);
+    }
+
+    fn find_hearers(&self, named: &mut Named) {
+        let Some(room) = &named.room else { return };
+        let there = self.known.joined.iter().filter(|(_, joined)| joined == room);
+        named.there.extend(there.map(|(device, _)| device.clone()));
+    }
+
+    fn calls(&mut self, name: &Spanned<String>, named: Named) {
         // Each round of a repetition names its own message.
-        let is_new = send.again.is_none() && !self.is_again;
+        let is_new = !self.is_again;
         if is_new {
             self.name("a message", &name.value, name.into());
         }
@@ -115,6 +142,33 @@ impl Linter<'_> {
         }
     }
 
+    /// What one device has sent one after the other comes in this order.
+    pub(super) fn as_sent(&mut self, names: &[Spanned<String>]) {
+        for pair in names.windows(2) {
+            let order = |name: &Spanned<String>| {
+                let named = self.known.messages.get(&name.value)?;
+                Some((named.room.clone()?, named.order.clone()?))
+            };
+            let [first, second] = pair else { continue };
+            if let (Some((room, (from, place))), Some((other, (device, before)))) =
+                (order(first), order(second))
+                && (room, &from) == (other, &device)
+                && before < place
+            {
+                let text = format!(
+                    "{from} has sent `{}` before `{}`: they come in this order",
+                    second.value, first.value
+                );
+                self.report(self.problem(second, text));
+            }
+        }
+    }
+
+    /// How many messages these names stand for, where each is known.
+    pub(super) fn how_many(&self, names: &[Spanned<String>]) -> Option<usize> {
+        names.iter().map(|name| Some(self.known.messages.get(&name.value)?.count)).sum()
+    }
+
     /// A message stands in the room that it was sent to, and in no other.
     pub(super) fn is_of_room(&mut self, name: &Spanned<String>, room: &str) {
         let sent_to = self.known.messages.get(&name.value).and_then(|it| it.room.clone());
@@ -137,6 +191,7 @@ impl Linter<'_> {
             self.report(self.problem(none, "`messages` is empty: nothing would be delivered"));
         }
         self.each_once(messages.iter().flat_map(|names| &names.value));
+        self.as_sent(messages.as_ref().map_or(&[], |names| &names.value));
         for name in deliver.names() {
             self.message(name);
             self.must_be_kept(name);

@@ -11,6 +11,8 @@ pub(super) struct Known {
     pub(super) ever_connected: BTreeSet<String>,
     /// Their connections were ended, and they have not said goodbye since.
     pub(super) lost: BTreeSet<String>,
+    /// They have left the namespace, and their transports are open.
+    pub(super) dismissed: BTreeSet<String>,
     /// What they have done cannot be read here, so that they may be in any room or in none, connected or not.
     pub(super) unsure: BTreeSet<String>,
     /// Device and room.
@@ -39,6 +41,7 @@ impl Known {
             connected: merged(self, blocks, |known| &known.connected),
             ever_connected: merged(self, blocks, |known| &known.ever_connected),
             lost: merged(self, blocks, |known| &known.lost),
+            dismissed: merged(self, blocks, |known| &known.dismissed),
             unsure: merged(self, blocks, |known| &known.unsure),
             joined: merged(self, blocks, |known| &known.joined),
             resumed: merged(self, blocks, |known| &known.resumed),

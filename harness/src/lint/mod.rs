@@ -3,12 +3,14 @@
 //! Reads a scenario as the engine would run it, step by step, with what is known by then: who is connected, who is in
 //! which room, which messages have a name. Collects every mistake.
 
+mod answers;
 mod faults;
 mod hearing;
 mod known;
 mod members;
 mod names;
 mod people;
+mod publish;
 mod seen;
 mod send;
 mod snapshot;
@@ -30,6 +32,7 @@ pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
         known: Known::default(),
         used: None,
         is_again: false,
+        blocks: 0,
     };
     linter.head();
     linter.stack();
@@ -56,6 +59,8 @@ struct Linter<'a> {
     used: Option<Used>,
     /// The steps of a repetition are read for the second time.
     is_again: bool,
+    /// How many `parallel`s what is read stands in.
+    blocks: usize,
 }
 
 struct Used {

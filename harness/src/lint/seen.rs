@@ -117,11 +117,22 @@ impl Linter<'_> {
         if topic.is_none() {
             self.each_once(messages());
         }
+        self.as_sent(expect.messages.as_deref().unwrap_or_default());
         for message in messages() {
             self.message(message);
             for room in [history, stored].into_iter().flatten() {
                 self.is_of_room(message, &room.value);
             }
+        }
+        if let (Some(names), Some(count)) = (&expect.messages, &expect.count)
+            && let Some(all) = self.how_many(names).filter(|all| *all != count.value)
+        {
+            let text = format!(
+                "`messages` names {}, and `count` is {}",
+                counted(all, "message"),
+                count.value
+            );
+            self.report(self.problem(count, text).with_help("leave `count` out"));
         }
     }
 

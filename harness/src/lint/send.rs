@@ -3,7 +3,7 @@
 use super::Linter;
 use crate::{
     contract::CONTENT_UNITS_MAX,
-    scenario::{AckWanted, Place, Send, Spanned, Step, Text},
+    scenario::{AckWanted, Generator, Place, Send, Spanned, Step, Text},
 };
 
 /// Most messages that one step may send, and most that a device may send in a second.
@@ -22,12 +22,23 @@ impl Linter<'_> {
             self.one_connected(from);
         }
         self.ack("sendMessage", send.ack.as_ref());
+        // Whatever becomes of a payload is right where the step does not say.
+        if payload.is_none() || send.ack.is_some() {
+            self.must_be_answered(&from.value, send.ack.as_ref(), from.into());
+        }
         if let Some(Spanned { value: Text::Literal(literal), .. }) = text {
             self.names_in(literal, step.into());
             self.length_of_text(literal, step.into(), send.ack.as_ref());
         }
+        if let Some(Spanned { value: Text::Any(generator), .. }) = text
+            && *generator != Generator::ChatText
+        {
+            let problem = self.problem(step, "what is made up here is a payload and no text");
+            self.report(problem.with_help("write `payload:` instead of `room` and `text`"));
+        }
         if let Some(payload) = payload {
             self.names_of(payload);
+            self.payload_of_message(payload, send.ack.as_ref());
         }
         self.times([within]);
         let ways = [text.is_some(), payload.is_some(), again.is_some()];

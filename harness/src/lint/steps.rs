@@ -2,18 +2,14 @@
 
 use std::path::Path;
 
-use super::{Linter, Used, known::Known, people::numbered};
-use crate::contract::{MESSAGE_ERRORS, ROOM_ERRORS, TOPICS};
+use super::{Linter, Used, answers::GOODBYES, known::Known, people::numbered};
 use crate::scenario::{
-    AckWanted, Backends, Client, Connect, Join, Parallel, Place, Port, Publish, Repeat, Request,
-    Spanned, Step, Token, TokenPlace, Use, Wait, WaitFor,
+    AckWanted, Backends, Client, Connect, Join, Parallel, Place, Port, Repeat, Request, Spanned,
+    Step, Token, TokenPlace, Use, Wait, WaitFor,
 };
 
 /// Most rounds of a repetition.
 const ROUNDS_MAX: usize = 10_000;
-
-/// What a record of a message has at the least.
-const RECORD_FIELDS: [&str; 4] = ["clientMsgId", "content", "roomId", "senderId"];
 
 const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -36,6 +32,7 @@ impl Linter<'_> {
             Step::Heartbeat(who) => {
                 for (device, place) in self.devices(who, step) {
                     self.must_be_connected(&device, place);
+                    self.must_be_answered(&device, None, place);
                 }
             }
             Step::Request(request) => self.request(request),
@@ -43,6 +40,12 @@ impl Linter<'_> {
                 self.writes_frames(&raw.device);
                 self.known.unsure.insert(raw.device.value.clone());
                 self.names(&raw.frame);
+                if GOODBYES.contains(&raw.frame.value.as_str()) {
+                    self.known.joined.retain(|(known, _)| *known != raw.device.value);
+                    self.known.dismissed.insert(raw.device.value.clone());
+                } else if raw.frame.value.starts_with("40") {
+                    self.known.dismissed.remove(&raw.device.value);
+                }
             }
             Step::Wait(Wait { device, until, within }) => {
                 self.time(within);
@@ -105,33 +108,6 @@ impl Linter<'_> {
         }
     }
 
-    /// Whether there is such an ack; a problem if not.
-    pub(super) fn ack(&mut self, event: &str, ack: Option<&Spanned<AckWanted>>) {
-        let Some(ack) = ack else { return };
-        let is_message = event == "sendMessage";
-        let errors: &[&str] = if is_message { &MESSAGE_ERRORS } else { &ROOM_ERRORS };
-        let word = match &ack.value {
-            AckWanted::None | AckWanted::Any => return,
-            AckWanted::Accepted if is_message => return,
-            AckWanted::Success if !is_message => return,
-            AckWanted::Truncated if event == "joinRoom" => return,
-            AckWanted::Error(error) if errors.contains(&error.as_str()) => return,
-            AckWanted::Error(error) => error.as_str(),
-            AckWanted::Accepted => "ACCEPTED",
-            AckWanted::Success => "success",
-            AckWanted::Truncated => "truncated",
-        };
-        let problem = self.problem(ack, format!("`{event}` is never answered `{word}`"));
-        let good = if is_message { "ACCEPTED" } else { "success" };
-        let known = errors.iter().copied().chain([good, "any", "none"]);
-        let mut problem = problem.with_known(word, known.clone());
-        if problem.help.is_none() {
-            let all: Vec<&str> = known.collect();
-            problem = problem.with_help(format!("it is answered `{}`", all.join("`, `")));
-        }
-        self.report(problem);
-    }
-
     fn connect(&mut self, step: &Spanned<Step>, connect: &Connect) {
         if connect.accepted == Some(true) && !connect.token.is_good() {
             let problem = self.problem(step, "no gateway lets in who shows such a token");
@@ -172,6 +148,7 @@ impl Linter<'_> {
     pub(super) fn gone(&mut self, device: &str) {
         self.known.connected.remove(device);
         self.known.lost.remove(device);
+        self.known.dismissed.remove(device);
         self.known.joined.retain(|(known, _)| known != device);
     }
 
@@ -218,6 +195,7 @@ impl Linter<'_> {
         });
         for (device, place) in self.devices(who, step) {
             self.must_be_connected(&device, place);
+            self.must_be_answered(&device, ack.as_ref(), place);
             // Which room it is, or whether it was let in, shows only when it runs.
             if payload.is_some() || ack.as_ref().is_some_and(|it| it.value == AckWanted::Any) {
                 self.known.unsure.insert(device.clone());
@@ -251,6 +229,7 @@ impl Linter<'_> {
                 self.gateway(&to.value, to.into());
             }
         }
+        self.must_reply(request);
         let is_call = call
             .value
             .split_once(' ')
@@ -288,34 +267,11 @@ impl Linter<'_> {
         self.known.captured.extend(capture.keys().chain(name.iter().map(|it| &it.value)).cloned());
     }
 
-    fn publish(&mut self, publish: &Publish) {
-        let topic = &publish.topic;
-        if self.scenario.stack.backends == Backends::Embedded {
-            let problem = self.problem(topic, "an embedded gateway has no Kafka");
-            self.report(problem.with_help("write `stack: { backends: real }`"));
-        }
-        self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
-        let record = &publish.value.value;
-        let is_whole = RECORD_FIELDS.iter().all(|field| record[*field].is_string());
-        let named = record["clientMsgId"].as_str().and_then(|id| id.strip_prefix("${"));
-        let was_sent = named
-            .and_then(|name| name.strip_suffix('}'))
-            .is_some_and(|name| self.known.messages.contains_key(name));
-        if is_whole
-            && !was_sent
-            && !self.scenario.without.iter().any(|name| name.value == "as-sent")
-        {
-            let text = "nobody has sent this message: the invariant `as-sent` finds that";
-            self.report(self.problem(&publish.value, text).with_help("write `without: [as-sent]`"));
-        }
-        self.names(&publish.key);
-        self.names_of(&publish.value);
-    }
-
     fn parallel(&mut self, step: &Spanned<Step>, parallel: &Parallel) {
         if parallel.0.len() < 2 {
             self.report(self.problem(step, "`parallel` needs two blocks or more"));
         }
+        self.blocks += 1;
         let before = self.known.clone();
         let mut blocks: Vec<Known> = Vec::new();
         for block in &parallel.0 {
@@ -336,6 +292,7 @@ impl Linter<'_> {
             blocks.push(self.known.clone());
         }
         self.known = before.after(&blocks);
+        self.blocks -= 1;
     }
 
     fn repeat(&mut self, repeat: &Repeat) {

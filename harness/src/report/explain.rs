@@ -136,8 +136,11 @@ type Seen = Vec<(Duration, String)>;
 fn faults(run: &Run) -> Seen {
     let mut seen = Seen::new();
     for entry in run.history.entries() {
+        let at = moment(entry.at);
         if let What::Broken { text, .. } | What::Mended { text, .. } = &entry.what {
-            seen.push((entry.at, format!("{text} at {}", moment(entry.at))));
+            seen.push((entry.at, format!("{text} at {at}")));
+        } else if let What::Published { topic, .. } = &entry.what {
+            seen.push((entry.at, format!("another program wrote into {topic} at {at}")));
         }
     }
     seen

@@ -74,7 +74,16 @@ mod tests {
 
     fn step(line: u64, from: u64, to: u64) -> StepReport {
         let (from, to, text) = (millis(from), millis(to), "send: it".to_owned());
-        StepReport { line, shared: None, text, from, to, outcome: StepOutcome::Done, margin: None }
+        StepReport {
+            line,
+            shared: None,
+            text,
+            from,
+            to,
+            outcome: StepOutcome::Done,
+            margin: None,
+            vacuous: None,
+        }
     }
 
     fn run() -> Run {

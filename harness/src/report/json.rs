@@ -44,6 +44,8 @@ pub(super) struct Step<'r> {
     to: Seconds,
     outcome: &'static str,
     margin: Option<Margin>,
+    /// Why it was true whatever the gateway did, if it was.
+    vacuous: Option<&'r str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -151,7 +153,8 @@ impl<'r> Step<'r> {
         };
         let StepReport { line, text, from, to, .. } = step;
         let shared = step.shared.as_ref().map(ToString::to_string);
-        Self { line: *line, shared, text, from: Seconds(*from), to: Seconds(*to), outcome, margin }
+        let (from, to, vacuous) = (Seconds(*from), Seconds(*to), step.vacuous.as_deref());
+        Self { line: *line, shared, text, from, to, outcome, margin, vacuous }
     }
 }
 
@@ -203,6 +206,7 @@ mod tests {
             to: Duration::from_millis(1_910),
             outcome: StepOutcome::Failed,
             margin: Some(Margin { used, limit }),
+            vacuous: None,
         });
         let late = Some(Duration::from_millis(5));
         run.failures.push(Failure { line: 7, limit: Some(limit), late, ..Failure::default() });
@@ -212,7 +216,7 @@ mod tests {
         let margin = json!({"used": 1.900_001, "limit": 2.0, "tight": true});
         assert_eq!(
             read["steps"][0],
-            json!({"line": 7, "shared": null, "text": "expect: it", "from": 0.01, "to": 1.91, "outcome": "failed", "margin": margin})
+            json!({"line": 7, "shared": null, "text": "expect: it", "from": 0.01, "to": 1.91, "outcome": "failed", "margin": margin, "vacuous": null})
         );
         assert_eq!(read["failures"][0]["late"], 0.005);
         assert_eq!(read["failures"][0]["explained"], json!(["your limit was 2.00 s: 5 ms late"]));

@@ -146,6 +146,11 @@ fn rows(run: &Run, story: &Story, lanes: &[String], speaks_of_beats: bool) -> Ve
                 rows.push((entry.at, note(entry.at, &format!("*** {text} ***"))));
                 continue;
             }
+            What::Published { topic, .. } => {
+                let text = format!("*** another program wrote into {topic} ***");
+                rows.push((entry.at, note(entry.at, &text)));
+                continue;
+            }
             What::Died { what, .. } => {
                 rows.push((entry.at, note(entry.at, &format!("*** {what} was found dead ***"))));
                 continue;

@@ -26,7 +26,7 @@ const DIM: Style = Style::new().dimmed();
 const FINDINGS_MAX: usize = 5;
 
 /// `is_whole`: with every step. One line: the verdict, the time, the file, what it shows, and the reason where the word alone does not say it. A line
-/// more for each step that used over four fifths of its time.
+/// more for each step that used over four fifths of its time, or was true whatever the gateway did.
 pub fn headline(run: &Run, is_whole: bool) -> String {
     let style = match run.verdict {
         Verdict::Pass => GREEN,
@@ -44,8 +44,9 @@ pub fn headline(run: &Run, is_whole: bool) -> String {
     }
     for step in &run.steps {
         let is_tight = step.margin.is_some_and(Margin::is_tight);
-        if is_tight || is_whole {
-            let mark = if is_tight { "tight" } else { "" };
+        if is_tight || step.vacuous.is_some() || is_whole {
+            let mark =
+                if is_tight { "tight" } else { step.vacuous.as_ref().map_or("", |_| "empty") };
             write(
                 &mut line,
                 format_args!("\n            {YELLOW}{mark:<5}{YELLOW:#} {}", in_margin(step)),
@@ -155,7 +156,7 @@ fn told(sentences: &[String], diagram: &[String]) -> String {
 
 /// A step with its place and how much of its time it took.
 fn in_margin(step: &StepReport) -> String {
-    let StepReport { line, shared, text, margin, from, to, .. } = step;
+    let StepReport { line, shared, text, margin, vacuous, from, to, .. } = step;
     let place = shared.as_ref().map(|shared| format!("{shared}  ")).unwrap_or_default();
     let took = match margin {
         Some(margin) => {
@@ -164,7 +165,8 @@ fn in_margin(step: &StepReport) -> String {
         }
         None => shown(to.saturating_sub(*from)),
     };
-    format!("{line:>3}  {place}{text}  {DIM}{took}{DIM:#}")
+    let why = vacuous.as_ref().map(|why| format!("; says nothing: {why}")).unwrap_or_default();
+    format!("{line:>3}  {place}{text}  {DIM}{took}{why}{DIM:#}")
 }
 
 /// What is known of a gateway, beside what was found.

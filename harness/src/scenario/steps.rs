@@ -262,6 +262,9 @@ pub struct Publish {
     pub key: Spanned<String>,
     /// What it says: a text as it is, anything else as JSON.
     pub value: Spanned<Value>,
+    /// The name from here on of the message that the record is.
+    #[serde(rename = "as")]
+    pub name: Option<Spanned<String>>,
 }
 
 /// Blocks of steps that run side by side.

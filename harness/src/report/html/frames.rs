@@ -56,6 +56,7 @@ fn packet_of(what: &What) -> Option<(ConnectionId, &str, bool)> {
         | What::Broken { .. }
         | What::Mended { .. }
         | What::Died { .. }
+        | What::Published { .. }
         | What::Rows { .. }
         | What::Kept { .. }
         | What::Unreadable { .. }

@@ -110,8 +110,11 @@ function stepTable(body, reveal) {
   return el("div", { class: "card frame-table" }, el("table", { class: "steps" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows)));
 }
 
-function marginCell({ margin, from, to }) {
-  if (!margin) return el("td", { class: "margin" }, shown(to - from));
+function marginCell({ margin, vacuous, from, to }) {
+  if (!margin) {
+    const empty = vacuous ? el("span", { class: "tight", title: `says nothing: ${vacuous}` }, "  empty") : null;
+    return el("td", { class: "margin" }, shown(to - from), empty);
+  }
   const percent = Math.floor((margin.used / Math.max(margin.limit, .001)) * 100);
   const used = el("span", { class: "used" });
   used.style.width = `${Math.min(100, percent)}%`;

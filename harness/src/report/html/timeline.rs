@@ -171,6 +171,7 @@ fn faults(entries: &[Entry]) -> Vec<Fault> {
                 | What::Broken { .. }
                 | What::Mended { .. }
                 | What::Died { .. }
+                | What::Published { .. }
                 | What::Rows { .. }
                 | What::Kept { .. }
                 | What::Unreadable { .. }
