@@ -43,7 +43,9 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
         match &sent.acks[..] {
             // Its time is not over yet: whoever ended the run has not waited for it.
             [] if story.end < sent.at + ACK_LIMIT + SLACK => {}
-            [] if known.is_some_and(|it| is_served(it, sent.at)) && sent.ack_id.is_some() => {
+            [] if known.is_some_and(|it| is_served(it, sent.at, &faults))
+                && sent.ack_id.is_some() =>
+            {
                 let at = moment(sent.at);
                 report(sent.at, format!("{what} by {device}, sent at {at}, {UNANSWERED}"));
             }
@@ -74,9 +76,13 @@ pub(super) fn one_ack(history: &History, story: &Story, findings: &mut Vec<Findi
     }
 }
 
-/// Whether a connection has stayed, and was still in the namespace when it sent something at this time.
-fn is_served(known: &Connection, at: Duration) -> bool {
-    known.closed.is_none() && known.dismissed.is_none_or(|dismissed| at < dismissed)
+/// Whether a connection has stayed for as long as an ack may take, or for good, and was still in the namespace when it sent
+/// something at this time.
+fn is_served(known: &Connection, at: Duration, faults: &[Fault<'_>]) -> bool {
+    let stayed = known.closed.is_none_or(|closed| {
+        closed > at + ACK_LIMIT + SLACK && !holds_up(faults, known, at, closed)
+    });
+    stayed && known.dismissed.is_none_or(|dismissed| at < dismissed)
 }
 
 /// Whether something that holds acks up was broken between an event and its ack: the device, or its gateway.
@@ -106,7 +112,7 @@ fn misjudged(sent: &Sent, ack: &Value) -> Option<&'static str> {
 /// Whether the contract takes this payload; `None` where it leaves that open.
 fn is_well_formed(sent: &Sent) -> Option<bool> {
     let payload = &sent.payload;
-    if sent.event == "heartbeat" || payload.get("after").is_some() {
+    if sent.event == "heartbeat" || sent.event == "joinRoom" && payload.get("after").is_some() {
         return None;
     }
     if !is_id(&payload["roomId"]) {

@@ -87,6 +87,7 @@ pub(super) fn stays_connected(history: &History, times: TimeNames, findings: &mu
             | What::Mended { .. }
             | What::Died { .. }
             | What::Published { .. }
+            | What::StillPolls { .. }
             | What::Rows { .. }
             | What::Kept { .. }
             | What::Unreadable { .. }

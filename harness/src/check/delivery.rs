@@ -143,7 +143,7 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
             inside.connection == delivery.connection
                 && inside.room == room
                 && inside.left.is_some_and(|left| left < delivery.at)
-                && !(inside.is_removed && is_late(story, delivery, &faults))
+                && !(inside.is_removed && is_late(story, inside, delivery, &faults))
                 // Whoever has asked again since then is in again.
                 && inside.leaving.is_none_or(|leaving| asked.is_some_and(|asked| asked.at <= leaving))
         });
@@ -161,13 +161,21 @@ pub(super) fn no_leak(history: &History, story: &Story, findings: &mut Vec<Findi
     }
 }
 
-/// Whether a delivery may have been on its way for long: something that it comes through was broken, or had just been.
-fn is_late(story: &Story, delivery: &Delivery, faults: &[Fault<'_>]) -> bool {
+/// Whether a delivery to who was removed may be right all the same. A device's network may bring late what was said in time;
+/// a gateway that was held up, or whose Kafka was, may not know better.
+fn is_late(story: &Story, stay: &Inside, delivery: &Delivery, faults: &[Fault<'_>]) -> bool {
     let Some(known) = story.connections.get(&delivery.connection) else { return false };
-    let ways = [known.device.as_str(), known.gateway.as_str(), "kafka"];
-    faults.iter().any(|fault| {
-        ways.contains(&fault.what) && fault.touches(delivery.at, delivery.at, CATCHING_UP)
-    })
+    let touches = |what: &str| {
+        let mut theirs = faults.iter().filter(|fault| fault.what == what);
+        theirs.any(|fault| fault.touches(delivery.at, delivery.at, CATCHING_UP))
+    };
+    let was_said_in_time = || {
+        let id = delivery.id("clientMsgId");
+        let sent = story.sent.iter().filter(|sent| sent.id("clientMsgId").as_ref() == Some(&id));
+        let times = sent.map(|sent| sent.at).chain(story.deliveries_of(&id).map(|heard| heard.at));
+        times.min().is_some_and(|said| stay.left.is_some_and(|left| said <= left))
+    };
+    touches(&known.gateway) || touches("kafka") || touches(&known.device) && was_said_in_time()
 }
 
 /// Every `joinRoom` for the room of a delivery that its connection had sent by then.

@@ -46,6 +46,10 @@ pub(super) fn frames(
         {
             *asked.entry(*connection).or_insert(0_usize) += 1;
         }
+        if let What::StillPolls { connection } = &entry.what {
+            let device = story.device(*connection);
+            report(entry.at, format!("{device} still polls: its upgrade never came about"));
+        }
         let What::Received { connection, packet } = &entry.what else { continue };
         let Some(known) = story.connections.get(connection) else { continue };
         if packet.starts_with("40") {

@@ -86,7 +86,7 @@ enum Command {
 
 impl Cli {
     /// Does what was asked. Exit codes: 0 yes or done, 1 no or failed, 2 wrong usage (clap) or a wrong file, 3 the machine
-    /// lacks something, 4 there is nothing of what was asked for.
+    /// lacks something, 4 there is nothing of what was asked for; `run` has more of them, below.
     pub async fn run(self) -> ExitCode {
         let outcome = match self.command {
             Command::Run(run) => run.run().await,

@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Asked {
     /// How many events of all devices had been sent before.
     pub(super) before: usize,
-    /// When the device was told to.
+    /// When the device began to send the last of them.
     pub(super) began: Duration,
 }
 
@@ -100,7 +100,12 @@ impl Running<'_> {
             }
         }
         if sent.len() < payloads.len() && *wanted != AckWanted::Any {
-            return Err(about(wrong(expected, not_arrived(sent.len(), payloads.len())), name));
+            let ended = recorder.look(|story| story.connection_of(name)?.1.ended());
+            let seen = match ended {
+                Some(at) => format!("its connection ended at {}", shown(at)),
+                None => not_arrived(sent.len(), payloads.len()),
+            };
+            return Err(about(wrong(expected, seen), name));
         }
         Ok(longest)
     }

@@ -67,6 +67,11 @@ impl Device {
         }
     }
 
+    /// Whether it begins by polling and goes over to a WebSocket.
+    pub(super) fn upgrades(&self) -> bool {
+        self.transport == scenario::Transport::Upgrade
+    }
+
     /// Whether its connection ends only when the gateway ends it: a client library closes it by itself after a goodbye.
     pub(super) fn never_hangs_up(&self) -> bool {
         self.kind == scenario::Client::Raw
@@ -107,17 +112,19 @@ impl Device {
         Ok(())
     }
 
-    /// Sends an event. Where the driver cannot tell acks apart, returns after the ack; the device is free meanwhile.
+    /// Sends an event; when its turn came, after what the device was about to send before. Where the driver cannot tell acks
+    /// apart, returns after the ack; the device is free meanwhile.
     pub(super) async fn emit(
         device: &Mutex<Self>,
         recorder: &Recorder,
         event: &str,
         payload: &Value,
         wants_ack: bool,
-    ) -> Result<(), ClientError> {
+    ) -> Result<Duration, ClientError> {
         let turn = Arc::clone(&device.lock().await.turn);
         let turn = turn.lock().await;
         let mut device = device.lock().await;
+        let began = recorder.now();
         let name = device.name.clone();
         let client = device.client.as_mut().ok_or(ClientError::Gone)?;
         let (before, connection) =
@@ -129,7 +136,15 @@ impl Device {
             wait_for_ack(recorder, connection, before, event).await;
         }
         drop(turn);
-        Ok(())
+        Ok(began)
+    }
+
+    /// How late its network brings everything.
+    pub(super) fn delay(&self) -> Duration {
+        match self.link.as_ref().map(Link::state) {
+            Some(NetworkChange::Slow(delay)) => delay,
+            _ => Duration::ZERO,
+        }
     }
 
     pub(super) async fn frame(&mut self, packet: &str) -> Result<(), ClientError> {

@@ -1,6 +1,9 @@
 //! Steps about who hears a message: `deliver` and `never`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -32,22 +35,25 @@ impl Running<'_> {
         let times = deliver.times.as_ref().map_or(1, |times| times.value);
         let named = self.all_named(deliver)?;
         let devices = self.world.who(&deliver.to.value);
-        let began = Instant::now();
-        let all_heard = |story: &Story| {
-            let is_short = devices.iter().any(|device| {
-                named.iter().any(|message| times_heard(story, device, message) < times)
-            });
-            (!is_short).then_some(())
-        };
         let recorder = &self.world.recorder;
-        let in_time = recorder.until(began + limit, all_heard).await;
-        let used = began.elapsed();
-        if in_time.is_none() {
+        let (began, from) = (Instant::now(), recorder.now());
+        // When the last one came that was wanted, whenever we look.
+        let all_heard = |story: &Story| -> Option<Duration> {
+            let pairs = devices.iter().flat_map(|device| named.iter().map(move |it| (device, it)));
+            let last = |(device, message): (&String, &Named)| {
+                let mut heard = heard(story, device, message);
+                times.checked_sub(1).map_or(Some(Duration::ZERO), |n| Some(heard.nth(n)?.at))
+            };
+            pairs.map(last).try_fold(Duration::ZERO, |latest, at| Some(latest.max(at?)))
+        };
+        let used = |at: Duration| at.saturating_sub(from);
+        let in_time = recorder.until(began + limit, all_heard).await.map(used);
+        let Some(used) = in_time.filter(|used| *used <= limit) else {
             let mut failure = self.not_delivered(deliver, &named, times, limit);
             let late = recorder.until(began + limit + LATE_LIMIT, all_heard).await;
-            failure.late = late.map(|()| began.elapsed().saturating_sub(limit));
+            failure.late = late.map(|at| used(at).saturating_sub(limit));
             return Err(failure);
-        }
+        };
         let what = in_words(deliver);
         let too_often = recorder.look(|story| {
             named.iter().find_map(|message| {
@@ -63,8 +69,6 @@ impl Running<'_> {
         if deliver.messages.is_some() {
             self.in_order(&named, &devices)?;
         }
-        // The last look is a breath after the end of the time.
-        let used = used.min(limit);
         Ok(deliver.within.as_ref().map(|_| Aside::Margin(Margin { used, limit })))
     }
 
@@ -201,21 +205,21 @@ impl Running<'_> {
         }
     }
 
-    /// Whether somebody has heard one of them, or it was refused, or it has to wait for what is broken.
+    /// Whether somebody has heard each of them, or it was refused, or it has to wait for what is broken.
     fn is_settled(&self, named: &[Named]) -> bool {
         let is_broken = self.world.all_broken().iter().any(|what| !what.contains('.'));
         let is_final =
             |ack: &Value| ack["status"] == "FAILED" || is_broken && ack["status"] == "ACCEPTED";
         self.world.recorder.look(|story| {
-            let was_heard =
-                named.iter().any(|it| story.deliveries_of(&it.client_msg_id).next().is_some());
-            let was_answered = story.sent.iter().any(|sent| {
-                sent.acks.iter().any(|(_, ack)| is_final(ack))
-                    && sent
-                        .id("clientMsgId")
-                        .is_some_and(|id| named.iter().any(|known| known.client_msg_id == id))
+            let answered = story.sent.iter().filter(|sent| {
+                sent.event == "sendMessage" && sent.acks.iter().any(|(_, ack)| is_final(ack))
             });
-            was_heard || was_answered
+            let answered: BTreeSet<String> =
+                answered.filter_map(|sent| sent.id("clientMsgId")).collect();
+            named.iter().all(|it| {
+                story.deliveries_of(&it.client_msg_id).next().is_some()
+                    || answered.contains(&it.client_msg_id)
+            })
         })
     }
 

@@ -70,7 +70,9 @@ impl Running<'_> {
         let key = server.map_or(key, |id| format!("{LEASE_KEY}{id}"));
         let seen = observe::redis_key(self.world, &key).await?;
         let at_most = expect.ttl.as_ref().map(|ttl| self.world.length(ttl));
-        let is_true = expect.exists.is_none_or(|exists| exists == seen.exists)
+        // With a field it is the field that exists or not.
+        let is_there = expect.exists.is_none_or(|exists| exists == seen.exists);
+        let is_true = (is_there || expect.field.is_some())
             && expect.fields.is_none_or(|count| count == seen.fields.len())
             && self.has_field(&seen.fields, expect)?
             && at_most.is_none_or(|at_most| {
@@ -112,13 +114,17 @@ impl Running<'_> {
         })
     }
 
-    /// Whether a hash has the field that is wanted, and in it what is wanted of its value.
+    /// Whether a hash has the field that is wanted, and in it what is wanted of its value; or has not what must not be there.
     fn has_field(&self, fields: &[(String, String)], expect: &Expect) -> Result<bool, String> {
         let Some(wanted) = &expect.field else { return Ok(true) };
         let name = self.world.fill(&wanted.value)?;
+        let is_wanted = expect.exists != Some(false);
         let Some((_, value)) = fields.iter().find(|(known, _)| *known == name) else {
-            return Ok(false);
+            return Ok(!is_wanted);
         };
+        if !is_wanted {
+            return Ok(false);
+        }
         let Some(wanted) = &expect.value else { return Ok(true) };
         let wanted = self.world.fill_json(&wanted.value, "")?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.clone()));

@@ -10,7 +10,7 @@ use super::{
     records,
     world::World,
 };
-use crate::contract::LEASE_KEY;
+use crate::{contract::LEASE_KEY, history::What};
 
 /// How long one look may take.
 pub(super) const LOOK_LIMIT: Duration = Duration::from_secs(5);
@@ -25,13 +25,18 @@ pub(super) struct Key {
     pub(super) text: Option<String>,
 }
 
-/// The sockets of a user, as the API lists them.
+/// The sockets of a user, as the API lists them; the history is told, also of what has not changed: it was so until now.
 pub(super) async fn presence(world: &World, user: &str) -> Result<Value, String> {
     let path = format!("/users/{user}/presence");
-    match world.call(user, "GET", &path, None, None).await? {
-        (200, seen) => Ok(seen),
-        (status, seen) => Err(format!("the answer is {status} {seen}")),
+    let began = world.recorder.now();
+    let (status, seen) = world.call(user, "GET", &path, None, None).await?;
+    if status != 200 {
+        return Err(format!("the answer is {status} {seen}"));
     }
+    let entries = seen["sockets"].as_array().into_iter().flatten();
+    let sockets = entries.filter_map(|it| it["socketId"].as_str().map(str::to_owned)).collect();
+    world.recorder.push(What::Presence { user: user.to_owned(), began, sockets });
+    Ok(seen)
 }
 
 pub(super) async fn redis_key(world: &World, key: &str) -> Result<Key, String> {

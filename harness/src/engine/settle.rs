@@ -16,7 +16,7 @@ use super::{
 use crate::{
     contract::PRESENCE_KEY,
     deploy::DeployError,
-    history::{Story, What},
+    history::{ConnectionId, Story, What},
 };
 
 /// How long everything that was accepted may take to be stored and delivered.
@@ -24,6 +24,9 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// The same after a step has failed: what is missing then is judged as missing.
 const FAILED_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a connection may take to go over to a WebSocket.
+const UPGRADE_LIMIT: Duration = Duration::from_secs(3);
 
 /// Longest wait for an ack: a bit more than `check` allows.
 const ACK_LIMIT: Duration = Duration::from_millis(11_500);
@@ -48,6 +51,7 @@ pub(super) async fn settle(world: &World, is_done: bool) {
     let deadline = Instant::now() + if is_done { SETTLE_LIMIT } else { FAILED_LIMIT };
     let answered = |story: &Story| is_all_answered(story, world).then_some(());
     world.recorder.until(deadline.min(Instant::now() + ACK_LIMIT), answered).await;
+    note_who_still_polls(world).await;
     let mut readings: BTreeMap<String, Reading> = BTreeMap::new();
     loop {
         let is_over = Instant::now() >= deadline;
@@ -99,14 +103,44 @@ pub(super) async fn mend(world: &World) -> Result<(), EngineError> {
         .filter(|what| ["kafka", "redis", "postgres"].contains(what))
         .collect();
     let failed = |error: DeployError| EngineError::Mend(error.to_string());
-    deployment.mend_services(&services).await.map_err(failed)?;
+    let mended = deployment.mend_services(&services).await;
     // One may have died of it that a server came back.
     note_deaths(world).await;
-    deployment.mend_processes().await.map_err(failed)?;
+    mended.map_err(failed)?;
+    let mended = deployment.mend_processes().await;
+    // Or of it that it should go on.
+    note_deaths(world).await;
+    mended.map_err(failed)?;
     for what in broken {
         world.mended(&what, format!("{what} works again, after the last step"));
     }
     Ok(())
+}
+
+/// Tells the history which connections were to be upgraded and are not, once there was time enough.
+async fn note_who_still_polls(world: &World) {
+    let mut upgrading = Vec::new();
+    for (name, device) in &world.devices {
+        if device.lock().await.upgrades() {
+            upgrading.push(name);
+        }
+    }
+    let broken = world.all_broken();
+    let still_polls = |story: &Story| -> Vec<ConnectionId> {
+        let newest = upgrading.iter().filter_map(|name| story.connection_of(name));
+        newest
+            .filter(|(_, known)| {
+                let is_broken = broken.contains(&known.device) || broken.contains(&known.gateway);
+                known.is_connected() && known.upgraded.is_none() && !is_broken
+            })
+            .map(|(id, _)| id)
+            .collect()
+    };
+    let all_upgraded = |story: &Story| still_polls(story).is_empty().then_some(());
+    world.recorder.until(Instant::now() + UPGRADE_LIMIT, all_upgraded).await;
+    for connection in world.recorder.look(still_polls) {
+        world.recorder.push(What::StillPolls { connection });
+    }
 }
 
 /// Tells the history which processes have ended by themselves, each once.

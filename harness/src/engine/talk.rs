@@ -67,8 +67,8 @@ impl Running<'_> {
     ) -> StepResult {
         let limit = within.map_or(ACK_LIMIT, |time| self.world.length(time));
         let asked = names.iter().map(async |name| {
-            let asking = self.asking();
-            self.emit(name, event, payload, *wanted != AckWanted::None).await?;
+            let mut asking = self.asking();
+            asking.began = self.emit(name, event, payload, *wanted != AckWanted::None).await?;
             self.acks(name, event, asking, std::slice::from_ref(payload), wanted, limit).await
         });
         let used = try_join_all(asked).await?.into_iter().max();
@@ -83,14 +83,14 @@ impl Running<'_> {
         Asked { before: recorder.look(|story| story.sent.len()), began: recorder.now() }
     }
 
-    /// Sends one event.
+    /// Sends one event; when the device began to.
     async fn emit(
         &self,
         name: &str,
         event: &str,
         payload: &Value,
         wants_ack: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<Duration, Failure> {
         let (device, recorder) = (&self.world.devices[name], &self.world.recorder);
         let sent = Device::emit(device, recorder, event, payload, wants_ack).await;
         sent.map_err(|error| {
@@ -128,7 +128,7 @@ impl Running<'_> {
             let named = payloads.iter().map(|payload| named(&user, payload)).collect();
             self.world.name_messages(&name.value, named);
         }
-        let asking = self.asking();
+        let mut asking = self.asking();
         let mut pace =
             rate.as_ref().map(|rate| interval(Duration::from_secs(1) / rate.value.max(1)));
         for payload in &payloads {
@@ -136,7 +136,7 @@ impl Running<'_> {
                 pace.tick().await;
             }
             match self.emit(device, "sendMessage", payload, wanted != AckWanted::None).await {
-                Ok(()) => {}
+                Ok(began) => asking.began = began,
                 // A connection that was broken on purpose ends what goes over it.
                 Err(_) if wanted == AckWanted::Any => break,
                 Err(failure) => return Err(failure),
@@ -152,7 +152,19 @@ impl Running<'_> {
         if wanted != AckWanted::None && wanted != AckWanted::Any {
             self.judge();
         }
+        if wanted == AckWanted::Any && !self.has_sent(device, asking.before) {
+            let reason = format!("nothing of it left {device}, whose connection was over");
+            return Ok(Some(Aside::Vacuous(reason)));
+        }
         Ok(within.as_ref().map(|_| Aside::Margin(Margin { used, limit })))
+    }
+
+    /// Whether a message of this device has come through since so many events had been sent.
+    fn has_sent(&self, device: &str, before: usize) -> bool {
+        self.world.recorder.look(|story| {
+            let mut since = story.sent[before..].iter();
+            since.any(|it| it.event == "sendMessage" && story.device(it.connection) == device)
+        })
     }
 
     fn payload_of(&self, send: &Send, n: usize, count: usize) -> Result<Value, Failure> {
@@ -182,7 +194,10 @@ impl Running<'_> {
         };
         let recorder = &self.world.recorder;
         let before = recorder.look(|story| story.sent.len());
-        let sent = device.lock().await.frame(&frame).await;
+        let mut device = device.lock().await;
+        let limit = device.delay() + BREATH;
+        let sent = device.frame(&frame).await;
+        drop(device);
         sent.map_err(|error| {
             about(wrong(format!("{name} sends a frame"), self.why_not(name, &error)), name)
         })?;
@@ -192,7 +207,7 @@ impl Running<'_> {
                 let (id, _) = story.connection_of(name)?;
                 story.sent[before..].iter().find(|sent| sent.connection == id).map(drop)
             };
-            recorder.until(Instant::now() + BREATH, seen).await;
+            recorder.until(Instant::now() + limit, seen).await;
         }
         Ok(None)
     }
@@ -208,6 +223,7 @@ impl Running<'_> {
                     WaitFor::Connected => known.is_connected(),
                     WaitFor::Disconnected => known.ended().is_some(),
                     WaitFor::Closed => known.closed.is_some(),
+                    WaitFor::Upgraded => known.upgraded.is_some(),
                     WaitFor::Answered => {
                         asked(story, id).count() > 0
                             && asked(story, id).all(|sent| !sent.acks.is_empty())
@@ -220,6 +236,7 @@ impl Running<'_> {
                     WaitFor::Connected => ("is connected", "it is not"),
                     WaitFor::Disconnected => ("is disconnected", "it is connected"),
                     WaitFor::Closed => ("has no transport any more", "it is open"),
+                    WaitFor::Upgraded => ("has gone over to a WebSocket", "it still polls"),
                     WaitFor::Answered => {
                         let missing = self.world.recorder.look(|story| {
                             let (id, _) = story.connection_of(&name)?;

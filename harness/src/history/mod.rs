@@ -55,6 +55,8 @@ pub enum What {
     Closed { connection: ConnectionId, by_gateway: bool },
     /// A gateway ended its side of a connection whose device hears nothing any more: it has noticed.
     GivenUp { device: String, gateway: String },
+    /// At the end this connection still polls, and was to go over to a WebSocket long ago.
+    StillPolls { connection: ConnectionId },
     /// A user's request over HTTP was answered; `status` 0: it was not.
     Called {
         user: String,

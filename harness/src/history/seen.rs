@@ -89,6 +89,8 @@ pub struct Connection {
     pub opened: Duration,
     /// The socket's id, once the server has answered CONNECT.
     pub socket: Option<String>,
+    /// `5` was sent: it has gone over from polling to a WebSocket.
+    pub upgraded: Option<Duration>,
     /// `40` came.
     pub welcomed: Option<Duration>,
     /// `41` came or was sent: the socket has left the namespace.

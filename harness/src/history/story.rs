@@ -62,6 +62,7 @@ impl Story {
                     is_polling: *is_polling,
                     opened: entry.at,
                     socket: None,
+                    upgraded: None,
                     welcomed: None,
                     dismissed: None,
                     closed: None,
@@ -107,6 +108,7 @@ impl Story {
             What::Broken { .. }
             | What::Mended { .. }
             | What::Died { .. }
+            | What::StillPolls { .. }
             | What::Rows { .. }
             | What::Kept { .. }
             | What::Step { .. } => {}
@@ -137,6 +139,11 @@ impl Story {
     }
 
     fn sent(&mut self, at: Duration, connection: ConnectionId, packet: &str) {
+        if packet == "5"
+            && let Some(known) = self.connections.get_mut(&connection)
+        {
+            known.upgraded.get_or_insert(at);
+        }
         if packet == "41" || packet == "1" {
             self.dismissed(at, connection);
             for inside in self.inside.iter_mut().filter(|it| it.connection == connection) {
@@ -223,10 +230,18 @@ impl Story {
     }
 
     fn answered(&mut self, at: Duration, sent: &Sent) {
-        let (Some(room), true) = (sent.id("roomId"), sent.succeeded_at() == Some(at)) else {
-            return;
-        };
+        let Some(room) = sent.id("roomId") else { return };
         let connection = sent.connection;
+        if sent.succeeded_at() != Some(at) {
+            // Who is refused to leave is in as before.
+            let stay = self.inside_now(connection, &room);
+            if let Some(stay) = stay.filter(|stay| {
+                sent.event == "leaveRoom" && !stay.is_removed && stay.leaving == Some(sent.at)
+            }) {
+                stay.leaving = None;
+            }
+            return;
+        }
         if sent.event == "joinRoom" {
             match self.inside_now(connection, &room) {
                 // It has asked to leave, and was never told whether it had; now it is in for sure. A leave over HTTP may still come

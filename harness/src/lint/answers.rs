@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// What says that a payload is none.
-const INVALID: &str = "Invalid message format";
+pub(super) const INVALID: &str = "Invalid message format";
 
 /// What a message has to have at the least.
 const FIELDS: [&str; 3] = ["clientMsgId", "content", "roomId"];
@@ -43,6 +43,16 @@ impl Linter<'_> {
         self.report(problem);
     }
 
+    /// What is named here is a room by its right id, whoever is in it.
+    pub(super) fn names_a_room(&mut self, ack: Option<&Spanned<AckWanted>>) {
+        if let Some(ack) = ack
+            && ack.value == AckWanted::Error("Invalid room".to_owned())
+        {
+            let problem = self.problem(ack, "what `room` names is never an invalid room");
+            self.report(problem.with_help("write `payload: { roomId: not-an-id }` instead"));
+        }
+    }
+
     /// Whether the device's gateway hears it and answers by then; a problem if an answer is wanted.
     pub(super) fn must_be_answered(
         &mut self,
@@ -69,12 +79,14 @@ impl Linter<'_> {
     /// Whether the gateway that a request names runs by then; a problem if not.
     pub(super) fn must_reply(&mut self, request: &Request) {
         let Some(to) = &request.to else { return };
-        if self.known.stopped.contains(&to.value) && self.blocks == 0 {
-            let problem = self.problem(to, format!("`{}` is stopped by then", to.value));
-            self.report(problem.with_help(format!("put `- start: {}` before this step", to.value)));
-        } else if self.sleeps(&to.value) {
-            let problem = self.problem(to, format!("`{}` is frozen by then", to.value));
-            self.report(problem.with_help(format!("put `- thaw: {}` before this step", to.value)));
+        self.must_be_up(&to.value, to.into());
+        let is_api = ["/rooms", "/users"].iter().any(|it| request.call.value.contains(it));
+        if let Some(status) = request.status.as_ref().filter(|status| status.value < 400)
+            && is_api
+            && !request.token.is_good()
+        {
+            let problem = self.problem(status, "without a good token the answer is 401");
+            self.report(problem.with_help("write `status: 401`, or leave `token` out"));
         }
     }
 
@@ -92,21 +104,19 @@ impl Linter<'_> {
         let Some(ack) = ack else { return };
         let made_up = payload.value.as_str().and_then(Generator::named);
         let lacks = FIELDS.into_iter().find(|field| payload.value[*field].is_null());
-        let text = match (&ack.value, made_up, lacks) {
+        let refused = format!("write `ack: {INVALID}`");
+        let (text, help) = match (&ack.value, made_up, lacks) {
             (AckWanted::Error(error), Some(Generator::Payload), _) if error == INVALID => {
-                format!("what `any payload` makes is never answered `{INVALID}`")
+                let text = format!("what `any payload` makes is never answered `{INVALID}`");
+                (text, "write `{{ any malformed payload }}`".to_owned())
             }
             (AckWanted::Accepted, Some(Generator::MalformedPayload), _) => {
-                "a malformed payload is refused".to_owned()
+                ("a malformed payload is refused".to_owned(), refused)
             }
             (AckWanted::Accepted, None, Some(field)) => {
-                format!("a payload without `{field}` is refused")
+                (format!("a payload without `{field}` is refused"), refused)
             }
             _ => return,
-        };
-        let help = match ack.value {
-            AckWanted::Accepted => format!("write `ack: {INVALID}`"),
-            _ => "write `{{ any malformed payload }}`".to_owned(),
         };
         self.report(self.problem(ack, text).with_help(help));
     }

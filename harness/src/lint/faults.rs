@@ -33,6 +33,9 @@ impl Linter<'_> {
                     "gateways" => numbered("gw", stack.gateways.value),
                     _ => numbered("worker", stack.workers.value),
                 };
+                if all.is_empty() {
+                    self.report(self.problem(what, "there is none of them to restart"));
+                }
                 for process in all {
                     self.end_of_gateway(&process);
                     self.known.stopped.remove(&process);
@@ -102,8 +105,24 @@ impl Linter<'_> {
             self.report(self.problem(delay, text).with_help("write `state: slow`"));
         }
         for device in self.devices_named(&network.device.value, (&network.device).into()) {
-            if network.state == NetworkState::Cut {
-                self.loses_its_connection(&device);
+            match network.state {
+                NetworkState::Cut => {
+                    self.loses_its_connection(&device);
+                    self.known.cut.insert(device.clone());
+                    self.known.changed.insert(device);
+                }
+                NetworkState::Slow => {
+                    self.known.cut.remove(&device);
+                    self.known.changed.insert(device);
+                }
+                NetworkState::Resume => {
+                    self.known.cut.remove(&device);
+                    if !self.known.changed.remove(&device) && self.blocks == 0 && !self.is_again {
+                        let text = format!("the network of `{device}` works by then");
+                        let problem = self.problem(&network.device, text);
+                        self.report(problem.with_help("only what was cut or slow can resume"));
+                    }
+                }
             }
         }
     }
@@ -141,6 +160,30 @@ impl Linter<'_> {
             let help = format!("put `- thaw: {gateway}` before this step");
             self.report(self.problem(place, text).with_help(help));
         }
+    }
+
+    /// Nobody connects over a network that is cut.
+    pub(super) fn must_have_a_network(&mut self, device: &str, place: Place) {
+        if self.blocks == 0 && self.known.cut.contains(device) {
+            let problem = self.problem(place, format!("the network of `{device}` is cut by then"));
+            let help = format!("put `- network: {{ device: {device}, state: resume }}` before");
+            self.report(problem.with_help(help));
+        }
+    }
+
+    /// Nobody looks into a server that is down.
+    pub(super) fn must_be_up(&mut self, server: &str, place: Place) {
+        if self.is_down(server) {
+            let frozen = self.known.frozen.contains(server);
+            let (state, verb) = if frozen { ("frozen", "thaw") } else { ("stopped", "start") };
+            let problem = self.problem(place, format!("`{server}` is {state} by then"));
+            self.report(problem.with_help(format!("put `- {verb}: {server}` before this step")));
+        }
+    }
+
+    /// Whether it is frozen or stopped, and no block beside this one may mend it.
+    pub(super) fn is_down(&self, what: &str) -> bool {
+        self.sleeps(what) || self.blocks == 0 && self.known.stopped.contains(what)
     }
 
     /// What only froze cannot be started again.

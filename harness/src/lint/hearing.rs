@@ -68,7 +68,11 @@ impl Linter<'_> {
         let is_ordered = send.again.is_none() && is_accepted && self.blocks == 0 && !self.is_again;
         named.order = is_ordered.then(|| (send.from.value.clone(), self.known.messages.len()));
         named.is_accepted |= is_accepted;
-        self.find_hearers(&mut named);
+        // Of a retry the first one may have been kept, or was for sure.
+        let is_first = send.again.is_none() || known.is_some_and(|it| it.refusal.is_some());
+        if is_first || !known.is_some_and(|it| it.is_heard) {
+            self.find_hearers(&mut named, is_first);
+        }
         if send.again.is_none() {
             self.calls(name, named);
         } else {
@@ -79,14 +83,16 @@ impl Linter<'_> {
     /// A message that another program writes gets a name; what becomes of it is not known.
     pub(super) fn writes(&mut self, name: &Spanned<String>, room: Option<&str>) {
         let mut named = Named { room: room.map(str::to_owned), count: 1, ..Named::default() };
-        self.find_hearers(&mut named);
+        self.find_hearers(&mut named, true);
         self.calls(name, named);
     }
 
-    fn find_hearers(&self, named: &mut Named) {
+    /// Who is in its room now hears it for sure, if it can be its first time.
+    fn find_hearers(&self, named: &mut Named, is_first: bool) {
         let Some(room) = &named.room else { return };
         let there = self.known.joined.iter().filter(|(_, joined)| joined == room);
-        named.there.extend(there.map(|(device, _)| device.clone()));
+        let there = there.map(|(device, _)| device.clone());
+        if is_first { named.there.extend(there) } else { named.later.extend(there) }
     }
 
     fn calls(&mut self, name: &Spanned<String>, named: Named) {
@@ -146,8 +152,8 @@ impl Linter<'_> {
     pub(super) fn as_sent(&mut self, names: &[Spanned<String>]) {
         for pair in names.windows(2) {
             let order = |name: &Spanned<String>| {
-                let named = self.known.messages.get(&name.value)?;
-                Some((named.room.clone()?, named.order.clone()?))
+                let message = self.known.messages.get(&name.value)?;
+                Some((message.room.clone()?, message.order.clone()?))
             };
             let [first, second] = pair else { continue };
             if let (Some((room, (from, place))), Some((other, (device, before)))) =
@@ -275,6 +281,20 @@ impl Linter<'_> {
             let help = "write `- never: { message: ..., to: ..., for: 500ms }`";
             self.report(self.problem(name, text).with_help(help));
         }
+    }
+
+    /// What is refused is not stored, nor in a topic.
+    pub(super) fn must_be_stored(&mut self, name: &Spanned<String>) {
+        let refusal = self.known.messages.get(&name.value).and_then(|it| it.refusal.clone());
+        if let Some(refusal) = refusal {
+            let text = format!("`{}` is answered `{refusal}`: it is kept nowhere", name.value);
+            self.report(self.problem(name, text));
+        }
+    }
+
+    /// Whether a message has an id by then, which only those have that are kept.
+    pub(super) fn has_id(&self, name: &str) -> bool {
+        self.known.messages.get(name).is_some_and(|message| message.refusal.is_none())
     }
 
     pub(super) fn never(&mut self, step: &Spanned<Step>, never: &Never) {

@@ -24,6 +24,9 @@ pub(super) struct Known {
     pub(super) captured: BTreeSet<String>,
     pub(super) stopped: BTreeSet<String>,
     pub(super) frozen: BTreeSet<String>,
+    /// Devices whose network is cut, and those whose network is not as it was.
+    pub(super) cut: BTreeSet<String>,
+    pub(super) changed: BTreeSet<String>,
     /// Something was broken on purpose, and may be so still.
     pub(super) has_faults: bool,
 }
@@ -49,6 +52,8 @@ impl Known {
             captured: merged(self, blocks, |known| &known.captured),
             stopped: merged(self, blocks, |known| &known.stopped),
             frozen: merged(self, blocks, |known| &known.frozen),
+            cut: merged(self, blocks, |known| &known.cut),
+            changed: merged(self, blocks, |known| &known.changed),
             has_faults: self.has_faults || blocks.iter().any(|block| block.has_faults),
         }
     }

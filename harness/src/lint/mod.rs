@@ -11,6 +11,7 @@ mod members;
 mod names;
 mod people;
 mod publish;
+mod redis;
 mod seen;
 mod send;
 mod snapshot;

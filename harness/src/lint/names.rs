@@ -45,7 +45,18 @@ impl Linter<'_> {
                 let problem =
                     self.problem(place, format!("`${{{name}}}` stands for nothing by then"));
                 let known = self.names_by_now();
-                self.report(problem.with_known(name, known.iter().map(String::as_str)));
+                let mut problem = problem.with_known(name, known.iter().map(String::as_str));
+                let is_near = problem.help.as_ref().is_some_and(|it| it.starts_with("did you"));
+                if !is_near && self.used.is_some() {
+                    let help = format!("let `use` fill it in: `with: {{ {name}: ... }}`");
+                    problem = problem.with_help(help);
+                } else if !is_near && self.scenario.rooms.is_empty() && !name.contains('.') {
+                    let help = format!(
+                        "a room that no step names is to be declared: `rooms: {{ {name}: [...] }}`"
+                    );
+                    problem = problem.with_help(help);
+                }
+                self.report(problem);
             }
             rest = after;
         }
@@ -64,7 +75,7 @@ impl Linter<'_> {
             && !is_captured(&scenario.steps, name);
         is_made
             || self.names_by_now().iter().any(|known| known == name)
-            || name.strip_suffix(".id").is_some_and(|it| self.known.messages.contains_key(it))
+            || name.strip_suffix(".id").is_some_and(|it| self.has_id(it))
             || name.strip_suffix(".socket").is_some_and(|device| {
                 is_device(device) && self.known.ever_connected.contains(device)
             })

@@ -48,8 +48,11 @@ impl Linter<'_> {
         let names: Vec<&str> = spoken.iter().map(|(name, _)| *name).collect();
         let times = |name: &str| names.iter().filter(|it| **it == name).count();
         let letters = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
-        let known: Vec<&str> = names.iter().copied().filter(|name| times(name) > 1).collect();
-        for (name, place) in &spoken {
+        for (index, (name, place)) in spoken.iter().enumerate() {
+            // Of two that are spoken of once the second one is the slip.
+            let is_known = |(at, name): (usize, &&str)| at < index || times(name) > 1;
+            let known = (0..).zip(&names).filter(|it| is_known(*it)).map(|(_, name)| *name);
+            let known: Vec<&str> = known.filter(|it| it != name).collect();
             let meant = closest(name, &known).filter(|meant| {
                 times(name) == 1 && name.len() > 4 && letters(name) != letters(meant)
             });
@@ -81,6 +84,9 @@ impl Linter<'_> {
         if !is_word {
             let text = format!("`{name}` is no name for {what}: use a-z, 0-9, `-` and `_`");
             self.report(self.problem(place, text));
+        } else if name == "uuid" {
+            let text = "`${uuid}` is a new id each time, whatever else is called so";
+            self.report(self.problem(place, text).with_help("give it another name"));
         } else if name == Who::EVERYONE {
             let text = format!("`{name}` stands for all devices, it cannot be {what}");
             self.report(self.problem(place, text));
@@ -100,7 +106,15 @@ impl Linter<'_> {
     /// Whether there is such a gateway; a problem if not.
     pub(super) fn gateway(&mut self, name: &str, place: Place) -> bool {
         let names = numbered("gw", self.scenario.stack.gateways.value);
-        self.is_one_of("gateway", name, &names, place)
+        let problems = self.problems.len();
+        let is_known = self.is_one_of("gateway", name, &names, place);
+        let number = name.strip_prefix("gw").and_then(|number| number.parse::<usize>().ok());
+        if let (Some(problem), Some(number)) = (self.problems.get_mut(problems), number)
+            && number > names.len()
+        {
+            problem.help = Some(format!("write `stack: {{ gateways: {number} }}`"));
+        }
+        is_known
     }
 
     pub(super) fn is_one_of(

@@ -17,6 +17,7 @@ impl Linter<'_> {
             self.report(problem.with_help("write `stack: { backends: real }`"));
         }
         self.is_one_of("topic", &topic.value, &TOPICS.map(str::to_owned), topic.into());
+        self.must_be_up("kafka", topic.into());
         self.names(key);
         self.names_of(value);
         if let Some(name) = name {

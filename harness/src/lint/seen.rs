@@ -2,7 +2,7 @@
 
 use super::Linter;
 use crate::{
-    contract::{LEASE_KEY, MEMBERSHIPS, PRESENCE_KEY, TOPICS},
+    contract::{MEMBERSHIPS, TOPICS},
     plural::counted,
     scenario::{Backends, Expect, Spanned, Step},
 };
@@ -102,10 +102,12 @@ impl Linter<'_> {
         self.messages(expect);
         let is_real = self.scenario.stack.backends != Backends::Embedded;
         for (what, subject) in [("Redis", redis), ("Postgres", stored), ("Kafka", topic)] {
-            if let Some(subject) = subject.as_ref().filter(|_| !is_real) {
+            let Some(subject) = subject.as_ref() else { continue };
+            if !is_real {
                 let problem = self.problem(subject, format!("an embedded gateway has no {what}"));
                 self.report(problem.with_help("write `stack: { backends: real }`"));
             }
+            self.must_be_up(&what.to_lowercase(), subject.into());
         }
     }
 
@@ -120,6 +122,7 @@ impl Linter<'_> {
         self.as_sent(expect.messages.as_deref().unwrap_or_default());
         for message in messages() {
             self.message(message);
+            self.must_be_stored(message);
             for room in [history, stored].into_iter().flatten() {
                 self.is_of_room(message, &room.value);
             }
@@ -142,28 +145,6 @@ impl Linter<'_> {
         if topic.value == MEMBERSHIPS && expect.messages.is_some() {
             let problem = self.problem(topic, "the records of memberships are no messages");
             self.report(problem.with_help("write `count`"));
-        }
-    }
-
-    /// A key of the contract, and what it can have.
-    fn key(&mut self, key: &Spanned<String>, expect: &Expect) {
-        if ![PRESENCE_KEY, LEASE_KEY].iter().any(|begin| key.value.starts_with(begin)) {
-            let text = format!("no key of the contract begins like `{}`", key.value);
-            let help = "write `presence:user:${alice}` or `presence:server:gw1`";
-            self.report(self.problem(key, text).with_help(help));
-        }
-        if expect.exists == Some(false)
-            && (expect.fields.is_some() || expect.field.is_some() || expect.ttl.is_some())
-        {
-            let text = "what does not exist has no `field`, no `fields` and no `ttl`";
-            self.report(self.problem(key, text));
-        }
-        let times = self.scenario.stack.times();
-        if let Some(ttl) = expect.ttl.as_ref().filter(|_| key.value.starts_with(PRESENCE_KEY))
-            && ttl.value.resolve(times) > times.ttl
-        {
-            let text = format!("no entry is kept for longer than {} s", times.ttl.as_secs());
-            self.report(self.problem(ttl, text).with_help("write `ttl: \"${ttl}\"`"));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `send`: whether what is sent can be answered as wanted.
 
-use super::Linter;
+use super::{Linter, answers::INVALID};
 use crate::{
     contract::CONTENT_UNITS_MAX,
     scenario::{AckWanted, Generator, Place, Send, Spanned, Step, Text},
@@ -21,6 +21,7 @@ impl Linter<'_> {
         if !(may_fail && self.known.lost.contains(&from.value)) {
             self.one_connected(from);
         }
+        self.one_device(from);
         self.ack("sendMessage", send.ack.as_ref());
         // Whatever becomes of a payload is right where the step does not say.
         if payload.is_none() || send.ack.is_some() {
@@ -63,7 +64,20 @@ impl Linter<'_> {
         if let Some(again) = again {
             self.message(again);
         }
-        self.kind_of_message(kind.as_ref(), send.ack.as_ref());
+        let is_kind = self.kind_of_message(kind.as_ref(), send.ack.as_ref());
+        let is_text = match text.as_ref().map(|text| &text.value) {
+            Some(Text::Literal(text)) => is_content(text),
+            Some(Text::Any(generator)) => *generator == Generator::ChatText,
+            None => false,
+        };
+        if let Some(ack) = &send.ack
+            && ack.value == AckWanted::Error(INVALID.to_owned())
+            && is_text
+            && is_kind
+        {
+            let problem = self.problem(ack, "nothing is wrong with this message");
+            self.report(problem.with_help("write what is to be refused, with `payload:`"));
+        }
         if let Some(count) = count
             && !(1..=COUNT_MAX).contains(&count.value)
         {
@@ -86,24 +100,29 @@ impl Linter<'_> {
     fn length_of_text(&mut self, text: &str, place: Place, ack: Option<&Spanned<AckWanted>>) {
         let units = text.encode_utf16().count();
         let is_taken = ack.is_none_or(|ack| ack.value == AckWanted::Accepted);
-        if is_taken && !(1..=CONTENT_UNITS_MAX).contains(&units) {
+        if !is_taken || is_content(text) {
+            return;
+        }
+        if !(1..=CONTENT_UNITS_MAX).contains(&units) {
             let text = format!(
                 "a text of {units} UTF-16 units is refused: it has 1 to {CONTENT_UNITS_MAX}"
             );
             self.report(self.problem(place, text).with_help("write `ack: Invalid message format`"));
-        } else if is_taken && text.contains('\0') {
+        } else {
             let text = "a text with a NUL is refused";
             self.report(self.problem(place, text).with_help("write `ack: Invalid message format`"));
         }
     }
 
-    /// Whether there is such a type; a problem if not, unless the message is to be refused for it.
+    /// Whether there is such a type; a problem if not, unless the message may be refused for it.
     fn kind_of_message(
         &mut self,
         kind: Option<&Spanned<String>>,
         ack: Option<&Spanned<AckWanted>>,
-    ) {
-        let Some(kind) = kind.filter(|kind| !KINDS.contains(&kind.value.as_str())) else { return };
+    ) -> bool {
+        let Some(kind) = kind.filter(|kind| !KINDS.contains(&kind.value.as_str())) else {
+            return true;
+        };
         let is_refused = matches!(
             ack.map(|it| &it.value),
             Some(AckWanted::Error(_) | AckWanted::Any | AckWanted::None)
@@ -113,5 +132,11 @@ impl Linter<'_> {
             let help = "write `TEXT` or `IMAGE`, or `ack: Invalid message format`";
             self.report(self.problem(kind, text).with_help(help));
         }
+        false
     }
+}
+
+/// Whether a message can say this.
+fn is_content(text: &str) -> bool {
+    (1..=CONTENT_UNITS_MAX).contains(&text.encode_utf16().count()) && !text.contains('\0')
 }

@@ -1,11 +1,10 @@
 //! Steps, one after the other, with what is true by then.
 
-use std::path::Path;
-
 use super::{Linter, Used, answers::GOODBYES, known::Known, people::numbered};
+use crate::files::SCENARIO_ENDS;
 use crate::scenario::{
     AckWanted, Backends, Client, Connect, Join, Parallel, Place, Port, Repeat, Request, Spanned,
-    Step, Token, TokenPlace, Use, Wait, WaitFor,
+    Step, Token, TokenPlace, Transport, Use, Wait, WaitFor, Who,
 };
 
 /// Most rounds of a repetition.
@@ -57,6 +56,11 @@ impl Linter<'_> {
                         let text = format!("`{device}` was never connected by then");
                         self.report(self.problem(place, text).with_help("connect it before"));
                     }
+                    if until.value == WaitFor::Upgraded && !self.upgrades(&device) {
+                        let text = format!("`{device}` does not change its transport");
+                        let help = "write `transport: upgrade` where the device stands";
+                        self.report(self.problem(place, text).with_help(help));
+                    }
                     if matches!(until.value, WaitFor::Disconnected | WaitFor::Closed) {
                         self.loses_its_connection(&device);
                     }
@@ -81,7 +85,8 @@ impl Linter<'_> {
     }
 
     fn shared(&mut self, shared: &Use) {
-        if Path::new(&shared.file.value).extension().is_none_or(|it| it != "yaml") {
+        let file = shared.file.value.to_lowercase();
+        if !SCENARIO_ENDS.iter().any(|end| file.ends_with(end)) {
             let text = "the steps to use stand in a `.yaml` file, named from this one";
             self.report(self.problem(&shared.file, text));
         }
@@ -97,6 +102,7 @@ impl Linter<'_> {
     /// Frames as they are leave our own client alone.
     fn writes_frames(&mut self, device: &Spanned<String>) {
         self.one_connected(device);
+        self.one_device(device);
         let named = device.value.split_once('.').and_then(|(actor, name)| {
             let devices = &self.scenario.actors.get(actor)?.value;
             devices.get(name)
@@ -113,14 +119,17 @@ impl Linter<'_> {
             let problem = self.problem(step, "no gateway lets in who shows such a token");
             self.report(problem.with_help("leave `accepted` out, or `token`"));
         }
-        // A header beside `auth.token` does not help, so a good token there may be turned away.
-        let stands_alone = matches!(
+        // A header beside a bad `auth.token` does not help.
+        let is_read = !matches!(
             connect.via,
-            TokenPlace::Auth | TokenPlace::Header | TokenPlace::BareHeader | TokenPlace::OddHeader
+            TokenPlace::HeaderBesideBadAuth | TokenPlace::HeaderBesideNumber
         );
-        if connect.accepted == Some(false) && connect.token == Token::Good && stands_alone {
+        if connect.accepted == Some(false) && connect.token == Token::Good && is_read {
             let problem = self.problem(step, "a good token is let in");
             self.report(problem.with_help("leave `accepted` out, or write a bad `token`"));
+        } else if connect.accepted != Some(false) && connect.token == Token::Good && !is_read {
+            let problem = self.problem(step, "a header does not make a bad `auth.token` good");
+            self.report(problem.with_help("write `accepted: false`"));
         }
         let is_let_in = connect.accepted.unwrap_or(connect.token.is_good());
         let devices = self.devices(&connect.who, step);
@@ -135,6 +144,7 @@ impl Linter<'_> {
             self.known.ever_connected.insert(device.clone());
             self.known.lost.remove(&device);
             self.must_run(&device, place);
+            self.must_have_a_network(&device, place);
             if self.known.connected.contains(&device) {
                 let text = format!("`{device}` is connected already");
                 self.report(self.problem(place, text).with_help("disconnect it first"));
@@ -165,6 +175,27 @@ impl Linter<'_> {
         }
     }
 
+    fn upgrades(&self, device: &str) -> bool {
+        let named = device.split_once('.').and_then(|(actor, name)| {
+            let devices = &self.scenario.actors.get(actor)?.value;
+            devices.get(name)
+        });
+        named.is_some_and(|named| named.value.transport == Transport::Upgrade)
+    }
+
+    /// A device, and not all of somebody's.
+    pub(super) fn one_device(&mut self, device: &Spanned<String>) {
+        let actors = &self.scenario.actors;
+        let first = actors.get(&device.value).and_then(|all| all.value.keys().next());
+        if first.is_some() || device.value == Who::EVERYONE {
+            let problem = self.problem(device, format!("`{}` is no single device", device.value));
+            let example =
+                first.map(|first| format!("write for example `{}.{first}`", device.value));
+            let help = example.unwrap_or_else(|| "name one: `alice.phone`".to_owned());
+            self.report(problem.with_help(help));
+        }
+    }
+
     fn join(&mut self, step: &Spanned<Step>, join: &Join, is_entering: bool) {
         let Join { who, room, payload, after, ack, within } = join;
         self.times([within]);
@@ -177,7 +208,10 @@ impl Linter<'_> {
             (Some(_), Some(payload)) => {
                 self.report(self.problem(payload, "`payload` replaces `room`: write one of them"));
             }
-            (Some(room), None) => self.room(&room.value, room.into()),
+            (Some(room), None) => {
+                self.room(&room.value, room.into());
+                self.names_a_room(ack.as_ref());
+            }
             (None, Some(_)) => {}
         }
         if let Some(after) = after {
@@ -186,6 +220,9 @@ impl Linter<'_> {
                 self.report(self.problem(after, text));
             } else if is_entering {
                 self.message(after);
+                if let Some(room) = room {
+                    self.is_of_room(after, &room.value);
+                }
             } else {
                 self.report(self.problem(after, "only `join` resumes after a message"));
             }

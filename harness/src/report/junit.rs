@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::{in_full, plain};
-use crate::verdict::{Failure, Run, Verdict};
+use crate::{
+    files::SCENARIO_ENDS,
+    verdict::{Failure, Run, Verdict},
+};
 
 /// A case is named by its sentence; from the second run of a file on, with the number of the run.
 struct Case<'r> {
@@ -86,7 +89,8 @@ impl Case<'_> {
     fn write(&self, xml: &mut String) {
         let Self { run, round } = self;
         let number = if *round > 1 { format!(" (run {round})") } else { String::new() };
-        let class = run.file.trim_end_matches(".yaml").replace('/', ".");
+        let file = SCENARIO_ENDS.iter().find_map(|end| run.file.strip_suffix(end));
+        let class = file.unwrap_or(&run.file).replace('/', ".");
         write(
             xml,
             format_args!(

@@ -170,6 +170,7 @@ fn rows(run: &Run, story: &Story, lanes: &[String], speaks_of_beats: bool) -> Ve
             | What::GivenUp { .. }
             | What::Step { .. }
             | What::Presence { .. }
+            | What::StillPolls { .. }
             | What::Rows { .. }
             | What::Kept { .. }
             | What::Unreadable { .. }

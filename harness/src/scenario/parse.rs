@@ -33,8 +33,15 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
     let error = error.without_snippet();
     let place = error.location().map(Place::from).unwrap_or_default();
     let problem = |text: String| Problem::new(file, source, place, text);
-    let is_of_brackets =
-        ["flow", "illegal placement"].iter().any(|it| error.to_string().contains(it));
+    // Names that are unknown may say anything.
+    let is_of_names = matches!(
+        error,
+        Error::SerdeUnknownVariant { .. }
+            | Error::SerdeUnknownField { .. }
+            | Error::DuplicateMappingKey { .. }
+    );
+    let is_of_brackets = !is_of_names
+        && [" flow ", "illegal placement"].iter().any(|it| error.to_string().contains(it));
     if let Some(place) = left_open_before(source, place).filter(|_| is_of_brackets) {
         return Problem::new(file, source, place, "this bracket is never closed")
             .with_help("close it in the same step");
@@ -79,7 +86,7 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
     }
 }
 
-/// The bracket that the line before this place leaves open, if a new step or key begins at it.
+/// The bracket that the line before this place leaves open, if a new step begins at it.
 fn left_open_before(source: &str, place: Place) -> Option<Place> {
     let index = usize::try_from(place.line).ok()?.checked_sub(2)?;
     let mut lines = source.lines().skip(index);
@@ -88,13 +95,21 @@ fn left_open_before(source: &str, place: Place) -> Option<Place> {
         return None;
     }
     let (mut open, mut quote) = (Vec::new(), None);
+    // The letter before, and the last one before it that is no space.
+    let (mut last, mut solid) = (' ', '-');
     for (column, letter) in (1..).zip(before.chars()) {
         match (quote, letter) {
-            (None, '"' | '\'') => quote = Some(letter),
+            (None, '#') if last == ' ' => break,
+            // Within a word it is an apostrophe.
+            (None, '"' | '\'') if "{[,:-".contains(solid) => quote = Some(letter),
             (Some(quoted), _) if quoted == letter => quote = None,
             (None, '{' | '[') => open.push(column),
             (None, '}' | ']') => drop(open.pop()),
             _ => {}
+        }
+        last = letter;
+        if letter != ' ' {
+            solid = letter;
         }
     }
     open.pop().map(|column| Place { line: place.line - 1, column })
@@ -113,6 +128,19 @@ mod tests {
     use proptest::prelude::{any, proptest};
 
     use super::*;
+
+    #[test]
+    fn the_bracket_that_a_line_leaves_open_is_found() {
+        let open = |line: &str| {
+            let source = format!("{line}\n  - heartbeat: alice");
+            left_open_before(&source, Place { line: 2, column: 3 }).map(|place| place.column)
+        };
+        assert_eq!(open("  - send: { text: \"}\", as: [a, b]"), Some(11));
+        assert_eq!(open("  - join: { who: [a, b }"), Some(11));
+        for whole in ["  - send: { text: it's me }", "  - heartbeat: a   # { as in", "  - a: '{'"] {
+            assert_eq!(open(whole), None, "{whole}");
+        }
+    }
 
     proptest! {
         #[test]

@@ -18,7 +18,7 @@ pub struct Expect {
     pub sockets: Option<usize>,
     /// A key of Redis; `${alice}` stands for an id.
     pub redis: Option<Spanned<String>>,
-    /// With `redis`: whether there is the key.
+    /// With `redis`: whether there is the key, or the `field` if one is named.
     pub exists: Option<bool>,
     /// With `redis`: how many fields the hash has.
     pub fields: Option<usize>,

@@ -51,19 +51,20 @@ fn load(
             }
             let text = fs::read_to_string(&path)
                 .map_err(|error| problem(format!("reading `{}`: {error}", path.display())))?;
-            *bytes_left = bytes_left.checked_sub(text.len()).ok_or_else(|| {
-                problem(format!("the shared files are longer than {BYTES_MAX} bytes in all"))
-            })?;
             let surplus =
                 shared.with.iter().find(|(name, _)| !text.contains(&format!("${{{name}}}")));
             if let Some((name, value)) = surplus {
                 let said = format!("`{}` has no `${{{name}}}` to fill in", path.display());
                 return Err(Problem::new(file, source, Place::from(value), said));
             }
+            if let Some(value) = shared.with.values().find(|value| value.value.contains('\n')) {
+                let said = "what a parameter stands for has one line";
+                return Err(Problem::new(file, source, Place::from(value), said));
+            }
             let written = text;
-            let text = shared.with.iter().fold(written.clone(), |text, (name, value)| {
-                text.replace(&format!("${{{name}}}"), &value.value)
-            });
+            let text = filled(&written, &shared.with, bytes_left).ok_or_else(|| {
+                problem(format!("the shared files are longer than {BYTES_MAX} bytes in all"))
+            })?;
             let name = path.display().to_string();
             let read: Shared = serde_saphyr::from_str(&text).map_err(|error| {
                 let problem = in_our_words(&name, &text, &error);
@@ -84,6 +85,22 @@ fn load(
     Ok(())
 }
 
+/// A text with its parameters; `None` if it is longer than what is left.
+fn filled(
+    written: &str,
+    with: &BTreeMap<String, Spanned<String>>,
+    bytes_left: &mut usize,
+) -> Option<String> {
+    let (mut text, mut rest) = (String::new(), written);
+    while !rest.is_empty() {
+        let (name, value) = piece(rest, with);
+        *bytes_left = bytes_left.checked_sub(value.len())?;
+        text.push_str(value);
+        rest = &rest[name.len()..];
+    }
+    Some(text)
+}
+
 /// The problem at the place where it stands in the file, in which parameters are not filled in yet.
 fn as_written(
     problem: Problem,
@@ -96,7 +113,8 @@ fn as_written(
     };
     let (mut filled, mut column, mut rest) = (1, 1, line);
     while !rest.is_empty() {
-        let (piece, length) = piece(rest, with);
+        let (piece, value) = piece(rest, with);
+        let length = value.chars().count() as u64;
         if filled + length > problem.place.column {
             break;
         }
@@ -108,13 +126,14 @@ fn as_written(
     Problem { place, line: line.to_owned(), ..problem }
 }
 
-/// What a text begins with, a parameter or a letter, and how many letters it has once it is filled in.
-fn piece<'t>(text: &'t str, with: &BTreeMap<String, Spanned<String>>) -> (&'t str, u64) {
+/// What a text begins with, a parameter or a letter, and what that is once it is filled in.
+fn piece<'t>(text: &'t str, with: &'t BTreeMap<String, Spanned<String>>) -> (&'t str, &'t str) {
     let name = text.strip_prefix("${").and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
     if let Some((name, value)) = name.and_then(|name| with.get_key_value(name)) {
-        return (&text[..name.len() + "${}".len()], value.value.chars().count() as u64);
+        return (&text[..name.len() + "${}".len()], &value.value);
     }
-    (&text[..text.chars().next().map_or(0, char::len_utf8)], 1)
+    let letter = &text[..text.chars().next().map_or(0, char::len_utf8)];
+    (letter, letter)
 }
 
 /// Without the steps up and down that lead there: `rooms/../shared/x.yaml` is `shared/x.yaml`.

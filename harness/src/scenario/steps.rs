@@ -247,6 +247,8 @@ pub enum WaitFor {
     Disconnected,
     /// Its transport is closed, which comes after a goodbye.
     Closed,
+    /// It has gone over from polling to a WebSocket.
+    Upgraded,
     /// Everything it has sent is acknowledged.
     Answered,
 }

@@ -54,7 +54,9 @@ pub fn take(scenario: &Scenario, run: &Run) -> Vec<Taken> {
 
 fn one(run: &Run, subject: &str, text: String) -> Taken {
     let file = Path::new(&run.file);
-    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    // A `.yml` may stand beside a `.yaml` of the same name.
+    let stem = name.strip_suffix(".yaml").unwrap_or(&name);
     let folder = file.parent().unwrap_or(Path::new("")).join("snapshots");
     Taken {
         path: folder.join(format!("{stem}@{subject}.snap")),

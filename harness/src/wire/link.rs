@@ -20,7 +20,10 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::tap::{Direction, Listener, Tap};
+use super::{
+    network::{Network, NetworkChange, State},
+    tap::{Direction, Listener, Tap},
+};
 use crate::history::{Recorder, What};
 
 /// How long connecting to the gateway may take.
@@ -32,29 +35,11 @@ const UNDER_WAY_MAX: usize = 1_024;
 /// How often a frozen network looks whether the gateway has closed its end.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What a network does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NetworkChange {
-    /// Everything goes through at once.
-    #[default]
-    Open,
-    /// Everything comes so much later, in its order.
-    Slow(Duration),
-    /// Nothing is read any more, from either side; connections stay.
-    Frozen,
-    /// Everything is read, nothing handed on; connections stay.
-    Blackhole,
-    /// Connections are reset, and new ones too.
-    Cut,
-    /// Connections are closed politely, without a packet, and new ones too.
-    Finished,
-}
-
 /// The proxy of one device. Its connections end when it is dropped.
 #[derive(Debug)]
 pub struct Link {
     address: SocketAddr,
-    change: watch::Sender<NetworkChange>,
+    state: watch::Sender<State>,
     listener: Listener,
     task: JoinHandle<()>,
 }
@@ -75,16 +60,16 @@ impl Link {
             gateway: gateway.to_owned(),
             sessions: Arc::new(Mutex::new(HashMap::new())),
         };
-        let change = watch::Sender::new(NetworkChange::Open);
-        let (taps, changes) = (listener.clone(), change.clone());
+        let state = watch::Sender::new(State::default());
+        let (taps, states) = (listener.clone(), state.clone());
         // Ends when the link is dropped.
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = socket.accept().await {
                 let tap = Tap::new(taps.clone());
-                tokio::spawn(carry(stream, target, tap, changes.subscribe()));
+                tokio::spawn(carry(stream, target, tap, Network::of(&states)));
             }
         });
-        Ok(Self { address, change, listener, task })
+        Ok(Self { address, state, listener, task })
     }
 
     /// Where the device connects.
@@ -94,15 +79,15 @@ impl Link {
 
     /// Changes what the network does, for the connections there are and those to come.
     pub fn change(&self, change: NetworkChange) {
-        self.change.send_replace(change);
-        if matches!(change, NetworkChange::Cut | NetworkChange::Finished) {
+        self.state.send_modify(|state| state.change(change));
+        if change.is_end() {
             // One that polls may have no connection just now.
             self.gone();
         }
     }
 
     pub fn state(&self) -> NetworkChange {
-        *self.change.borrow()
+        self.state.borrow().now
     }
 
     /// The device's program is gone: its sessions are over, whatever the gateway believes.
@@ -118,18 +103,13 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.task.abort();
-        self.change.send_replace(NetworkChange::Cut);
+        self.state.send_modify(|state| state.change(NetworkChange::Cut));
     }
 }
 
 /// One connection of the device, from its beginning to its end.
-async fn carry(
-    device: TcpStream,
-    target: SocketAddr,
-    tap: Tap,
-    change: watch::Receiver<NetworkChange>,
-) {
-    let refused = matches!(*change.borrow(), NetworkChange::Cut | NetworkChange::Finished);
+async fn carry(device: TcpStream, target: SocketAddr, tap: Tap, mut network: Network) {
+    let refused = network.now().is_end();
     let gateway = match timeout(CONNECT_LIMIT, TcpStream::connect(target)).await {
         Ok(Ok(gateway)) if !refused => gateway,
         // The device sees a connection that is reset at once.
@@ -142,18 +122,21 @@ async fn carry(
     let tap = Mutex::new(tap);
     let (device_in, mut device_out) = device.into_split();
     let (gateway_in, mut gateway_out) = gateway.into_split();
-    let pump_up = pump(device_in, &mut gateway_out, Direction::ToGateway, &tap, change.clone());
-    let pump_down = pump(gateway_in, &mut device_out, Direction::ToDevice, &tap, change.clone());
+    let pump_up = pump(device_in, &mut gateway_out, Direction::ToGateway, &tap, network.clone());
+    let pump_down = pump(gateway_in, &mut device_out, Direction::ToDevice, &tap, network.clone());
     let by_gateway = tokio::select! {
         by_device = pump_up => !by_device,
         by_gateway = pump_down => by_gateway,
     };
     // Who ended it is known if the network did: both directions end then.
-    let is_network = matches!(*change.borrow(), NetworkChange::Cut | NetworkChange::Finished);
-    lock(&tap).end(by_gateway && !is_network);
-    if *change.borrow() == NetworkChange::Cut {
-        reset(gateway_out.as_ref());
-        reset(device_out.as_ref());
+    let now = network.now();
+    lock(&tap).end(by_gateway && !now.is_end());
+    if now == NetworkChange::Cut {
+        for half in [gateway_out, device_out] {
+            reset(half.as_ref());
+            // Dropped, it would say a polite end first.
+            half.forget();
+        }
     } else {
         // The other end may be gone already: then there is nobody to tell.
         drop(gateway_out.shutdown().await);
@@ -190,18 +173,18 @@ async fn pump(
     to: &mut OwnedWriteHalf,
     direction: Direction,
     tap: &Mutex<Tap>,
-    mut change: watch::Receiver<NetworkChange>,
+    mut network: Network,
 ) -> bool {
     let mut buffer = vec![0; 64 << 10];
     let mut under_way = UnderWay::default();
     let mut is_ended = false;
     loop {
-        let now = *change.borrow_and_update();
+        let now = network.now();
         match now {
             NetworkChange::Cut | NetworkChange::Finished => return true,
             // What is under way waits a frozen network out, and is lost in a hole.
             NetworkChange::Frozen => {
-                if !frozen(&from, direction, tap, &mut change).await {
+                if !frozen(&from, direction, tap, &mut network).await {
                     return true;
                 }
                 continue;
@@ -215,17 +198,19 @@ async fn pump(
                 if direction == Direction::ToDevice {
                     lock(tap).given_up();
                 }
-                ended(&mut change).await;
+                network.ended().await;
             }
             return true;
         }
         let next = under_way.0.front().map(|(due, _)| *due);
         let arrived = tokio::select! {
             biased;
-            changed = change.changed() => match changed {
-                Ok(()) => continue,
-                Err(_) => return true,
-            },
+            is_there = network.changed() => {
+                if is_there {
+                    continue;
+                }
+                return true;
+            }
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
                 under_way.0.pop_front().map(|(_, bytes)| bytes)
             }
@@ -235,14 +220,14 @@ async fn pump(
                     continue;
                 };
                 // It may have changed while this was read.
-                under_way.take(&buffer[..len], *change.borrow())
+                under_way.take(&buffer[..len], network.at_once())
             }
         };
         if let Some(bytes) = arrived {
             lock(tap).hear(direction, &bytes);
             let written = tokio::select! {
                 written = to.write_all(&bytes) => written.is_ok(),
-                () = ended(&mut change) => false,
+                () = network.ended() => false,
             };
             if !written {
                 return false;
@@ -257,28 +242,20 @@ async fn frozen(
     from: &OwnedReadHalf,
     direction: Direction,
     tap: &Mutex<Tap>,
-    change: &mut watch::Receiver<NetworkChange>,
+    network: &mut Network,
 ) -> bool {
     loop {
         tokio::select! {
-            changed = change.changed() => return changed.is_ok(),
+            is_there = network.changed() => return is_there,
             () = sleep(LOOK), if direction == Direction::ToDevice => {
                 let ready = from.ready(Interest::READABLE).now_or_never();
                 if ready.is_some_and(|ready| ready.is_ok_and(tokio::io::Ready::is_read_closed)) {
                     lock(tap).given_up();
-                    return change.changed().await.is_ok();
+                    return network.changed().await;
                 }
             }
         }
     }
-}
-
-/// Waits until the network ends its connections.
-async fn ended(change: &mut watch::Receiver<NetworkChange>) {
-    let is_end =
-        |change: &NetworkChange| matches!(change, NetworkChange::Cut | NetworkChange::Finished);
-    // The link is gone: that is an end as well.
-    drop(change.wait_for(is_end).await);
 }
 
 fn lock(tap: &Mutex<Tap>) -> MutexGuard<'_, Tap> {
@@ -295,6 +272,27 @@ fn reset(stream: &TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_cut_ends_every_connection_however_soon_the_network_works_again() {
+        let gateway = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let target = gateway.local_addr().unwrap();
+        let names = ["alice.phone", "alice", "gw1"];
+        let link = Link::open(&Arc::default(), names, target).await.unwrap();
+        let mut device = TcpStream::connect(link.address()).await.unwrap();
+        let (mut there, _) = gateway.accept().await.unwrap();
+        device.write_all(b"a").await.unwrap();
+        there.read_exact(&mut [0]).await.unwrap();
+        link.change(NetworkChange::Cut);
+        link.change(NetworkChange::Open);
+        // Both ends see a reset.
+        assert!(device.read(&mut [0]).await.is_err());
+        assert!(there.read(&mut [0]).await.is_err());
+        let mut device = TcpStream::connect(link.address()).await.unwrap();
+        let (mut there, _) = gateway.accept().await.unwrap();
+        device.write_all(b"b").await.unwrap();
+        there.read_exact(&mut [0]).await.unwrap();
+    }
 
     /// An echo behind a slow link: the device writes two pieces with a pause between, and reads both back.
     #[tokio::test]

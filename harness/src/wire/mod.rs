@@ -6,6 +6,8 @@
 mod frames;
 mod http;
 mod link;
+mod network;
 mod tap;
 
-pub use link::{Link, NetworkChange};
+pub use link::Link;
+pub use network::NetworkChange;

@@ -248,12 +248,14 @@ impl Tap {
     /// The session that an open packet begins.
     fn opened(&self, packet: &str, is_polling: bool) -> Option<ConnectionId> {
         let open = packet.split(SEPARATOR).next()?.strip_prefix('0')?;
-        let open: serde_json::Value = serde_json::from_str(open).ok()?;
+        // What has no good id is a session all the same, and is judged as what it says.
+        let open: serde_json::Value = serde_json::from_str(open).unwrap_or_default();
         let Listener { recorder, device, user, gateway, sessions } = &self.listener;
         let connection = recorder.open([device, user, gateway], is_polling);
         let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let session = Session { connection, is_upgraded: false };
-        sessions.insert(open["sid"].as_str()?.to_owned(), session);
+        let id = open["sid"].as_str().map_or_else(|| format!("{connection:?}"), str::to_owned);
+        sessions.insert(id, session);
         Some(connection)
     }
 

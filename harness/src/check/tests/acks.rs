@@ -57,6 +57,34 @@ fn a_finding_about_an_ack_or_a_frame_speaks_of_names() {
 }
 
 #[test]
+fn an_end_long_after_an_event_does_not_answer_it() {
+    let ends = |at, plant: &dyn Fn(&mut Told)| {
+        let mut told = Told::new();
+        told.says(1_000, 1, &format!("427{}", json!(["heartbeat", {}])));
+        plant(&mut told);
+        told.says(at, 1, "41");
+        told.closes(at, 1, false);
+        told.stores(20_000, &[]);
+        told.findings()
+    };
+    let unanswered = "one-ack: heartbeat by alice.phone, sent at 1.00 s, was never acknowledged";
+    assert_eq!(ends(13_000, &|_| {}), [unanswered]);
+    assert_eq!(ends(11_000, &|_| {}), [""; 0]);
+    assert_eq!(ends(13_000, &|told| told.breaks(2_000, "gw1")), [""; 0]);
+}
+
+#[test]
+fn a_message_with_a_field_too_many_is_judged_like_any_other() {
+    let mut told = Told::new();
+    let draft = json!({"roomId": room(), "clientMsgId": uuid(4, 0), "content": "hi", "after": 7});
+    let error = "Invalid message format";
+    let ack = json!({"clientMsgId": uuid(4, 0), "status": "FAILED", "error": error});
+    told.asks(20, 1, &json!(["sendMessage", draft]), &ack);
+    let [found] = &told.findings()[..] else { panic!("one finding") };
+    assert!(found.ends_with("though its payload is right"), "{found}");
+}
+
+#[test]
 fn who_has_said_goodbye_is_not_answered_any_more() {
     let heartbeat = format!("427{}", json!(["heartbeat", {}]));
     let says = |packets: [&str; 2]| {

@@ -72,15 +72,15 @@ fn who_is_in_the_room_stays_in_whatever_another_join_is_answered() {
     }
 }
 
-/// Bob leaves over HTTP at 100 ms, and hears a message two seconds later.
-fn hears_after_his_removal(plant: impl Fn(&mut Told)) -> Vec<String> {
+/// Bob leaves over HTTP at 100 ms, and hears a message two seconds later, which was said at this time.
+fn hears_after_his_removal(said: u64, plant: impl Fn(&mut Told)) -> Vec<String> {
     let mut told = Told::new();
     told.joins(10, 1);
     told.joins(20, 2);
     plant(&mut told);
     told.calls(100, BOB, "leave", 204);
-    told.sends(2_000, 1, 0, None);
-    told.hears_message(2_010, 1, 0, 0);
+    told.sends(said, 1, 0, None);
+    told.hears_message(said + 10, 1, 0, 0);
     told.hears_message(2_100, 2, 0, 0);
     told.stores(9_000, &[0]);
     told.findings()
@@ -89,13 +89,16 @@ fn hears_after_his_removal(plant: impl Fn(&mut Told)) -> Vec<String> {
 #[test]
 fn who_was_removed_may_hear_what_was_held_up_and_nothing_else() {
     let leak = "no-leak: bob.phone is not in `general` and heard `message 0`";
-    assert_eq!(hears_after_his_removal(|_| {}), [leak]);
-    for what in ["bob.phone", "gw1", "kafka"] {
-        assert_eq!(hears_after_his_removal(|told| told.breaks(90, what)), [""; 0], "{what}");
+    assert_eq!(hears_after_his_removal(2_000, |_| {}), [leak]);
+    let broken = |said, what| hears_after_his_removal(said, |told| told.breaks(90, what));
+    for what in ["gw1", "kafka"] {
+        assert_eq!(broken(2_000, what), [""; 0], "{what}");
     }
-    for what in ["alice.phone", "gw2", "redis"] {
-        assert_eq!(hears_after_his_removal(|told| told.breaks(90, what)), [leak], "{what}");
+    for what in ["alice.phone", "gw2", "redis", "bob.phone"] {
+        assert_eq!(broken(2_000, what), [leak], "{what}");
     }
+    // A slow network brings late what was said before, and nothing else.
+    assert_eq!(broken(900, "bob.phone"), [""; 0]);
 }
 
 #[test]
@@ -116,6 +119,24 @@ fn who_joins_after_a_leave_that_was_not_answered_is_in_again() {
     assert_eq!(joins_again(&|told| told.says(100, 2, &format!("42{leave}"))), [lost]);
     // One over HTTP may come true later.
     assert_eq!(joins_again(&|told| told.calls(100, BOB, "leave", 503)), [""; 0]);
+}
+
+#[test]
+fn who_is_refused_to_leave_is_in_as_before() {
+    let lost = "nothing-lost: bob.phone was in `general` since 0.02 s and never heard `message 0`, sent at 0.30 s and accepted";
+    let leaves = |ack| {
+        let mut told = Told::new();
+        told.joins(10, 1);
+        told.joins(20, 2);
+        told.asks(100, 2, &json!(["leaveRoom", {"roomId": room()}]), &ack);
+        told.sends(300, 1, 0, None);
+        told.hears_message(310, 1, 0, 0);
+        told.stores(9_000, &[0]);
+        told.findings()
+    };
+    let refusal = json!({"success": false, "error": "Temporarily unavailable"});
+    assert_eq!(leaves(refusal), [lost]);
+    assert_eq!(leaves(json!({"success": true})), [""; 0]);
 }
 
 #[test]

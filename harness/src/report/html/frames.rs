@@ -57,6 +57,7 @@ fn packet_of(what: &What) -> Option<(ConnectionId, &str, bool)> {
         | What::Mended { .. }
         | What::Died { .. }
         | What::Published { .. }
+        | What::StillPolls { .. }
         | What::Rows { .. }
         | What::Kept { .. }
         | What::Unreadable { .. }

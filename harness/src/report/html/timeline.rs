@@ -172,6 +172,7 @@ fn faults(entries: &[Entry]) -> Vec<Fault> {
                 | What::Mended { .. }
                 | What::Died { .. }
                 | What::Published { .. }
+                | What::StillPolls { .. }
                 | What::Rows { .. }
                 | What::Kept { .. }
                 | What::Unreadable { .. }

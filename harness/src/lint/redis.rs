@@ -1,0 +1,79 @@
+//! `expect: { redis: ... }`: which keys there are, and what each can have.
+
+use super::{Linter, people::numbered};
+use crate::{
+    contract::{LEASE_KEY, PRESENCE_KEY},
+    plural::counted,
+    scenario::{Expect, Spanned},
+};
+
+/// The fields of an entry's value.
+const ENTRY_FIELDS: [&str; 2] = ["connectedAt", "serverId"];
+
+impl Linter<'_> {
+    /// A key of the contract, and what it can have.
+    pub(super) fn key(&mut self, key: &Spanned<String>, expect: &Expect) {
+        if let Some(user) = key.value.strip_prefix(PRESENCE_KEY) {
+            self.presence_key(key, user, expect);
+        } else if let Some(server) = key.value.strip_prefix(LEASE_KEY) {
+            let known = numbered("gw", self.scenario.stack.gateways.value);
+            if !server.contains("${") {
+                self.is_one_of("gateway", server, &known, key.into());
+            }
+        } else {
+            let text = format!("no key of the contract begins like `{}`", key.value);
+            let help = "write `presence:user:${alice}` or `presence:server:gw1`";
+            self.report(self.problem(key, text).with_help(help));
+        }
+        if expect.exists == Some(false)
+            && (expect.fields.is_some() || expect.value.is_some() || expect.ttl.is_some())
+        {
+            let text = "what does not exist has no `value`, no `fields` and no `ttl`";
+            self.report(self.problem(key, text));
+        }
+    }
+
+    /// The key of a user: by the name of an actor, with no more fields than they have devices.
+    fn presence_key(&mut self, key: &Spanned<String>, user: &str, expect: &Expect) {
+        let times = self.scenario.stack.times();
+        if let Some(ttl) = &expect.ttl
+            && ttl.value.resolve(times) > times.ttl
+        {
+            let text = format!("no entry is kept for longer than {} s", times.ttl.as_secs());
+            self.report(self.problem(ttl, text).with_help("write `ttl: \"${ttl}\"`"));
+        }
+        let Some(name) = user.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
+            let text = format!("`{user}` is nobody's id");
+            let actors = self.scenario.actors.keys().map(String::as_str);
+            let meant = actors.clone().find(|actor| *actor == user).or(actors.clone().next());
+            let help = format!("write `{PRESENCE_KEY}${{{}}}`", meant.unwrap_or("alice"));
+            self.report(self.problem(key, text).with_help(help));
+            return;
+        };
+        let name = name.split('|').next().unwrap_or_default().trim();
+        let Some(devices) = self.scenario.actors.get(name).map(|it| it.value.len()) else { return };
+        if let Some(fields) = expect.fields.filter(|fields| *fields > devices) {
+            let text = format!("`{name}` has {}, not {fields}", counted(devices, "device"));
+            self.report(self.problem(key, text));
+        }
+        if let Some(field) = &expect.field {
+            let of_actor = |field: &str| {
+                let (actor, _) = field.strip_prefix("${")?.split_once('.')?;
+                self.scenario.actors.contains_key(actor).then(|| actor.to_owned())
+            };
+            if let Some(other) = of_actor(&field.value).filter(|actor| actor != name) {
+                let text = format!("a socket of `{other}` is no field of `{name}`");
+                self.report(self.problem(field, text));
+            }
+        }
+        let wrong = expect.value.as_ref().and_then(|value| {
+            let fields = value.value.as_object()?;
+            let unknown = fields.keys().find(|field| !ENTRY_FIELDS.contains(&field.as_str()))?;
+            Some((value, unknown.clone()))
+        });
+        if let Some((value, unknown)) = wrong {
+            let problem = self.problem(value, format!("an entry has no `{unknown}`"));
+            self.report(problem.with_known(&unknown, ENTRY_FIELDS.into_iter()));
+        }
+    }
+}
