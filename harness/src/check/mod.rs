@@ -13,6 +13,7 @@ mod pings;
 mod presence;
 mod processes;
 mod replies;
+mod rooms;
 mod words;
 
 use std::time::Duration;
@@ -68,6 +69,7 @@ pub fn check(
     pings::pings(history, &story, &mut findings);
     words::as_sent(history, &story, &mut findings);
     replies::replies(history, ours.is_some_and(|ours| ours.origins_are_closed), &mut findings);
+    rooms::members(history, &mut findings);
     clock::clock(history, &story, &mut findings);
     connections::stays_connected(history, times, &mut findings);
     presence::presence(history, &story, times, &mut findings);

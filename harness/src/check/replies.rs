@@ -20,6 +20,9 @@ const ERRORS: [(u16, &str); 8] = [
     (503, "Service Unavailable"),
 ];
 
+/// The contract's words for who shows no good token.
+const NOT_AUTHENTICATED: &str = "Not authenticated";
+
 /// `origins_are_closed`: no page of another origin may read a reply.
 pub(super) fn replies(history: &History, origins_are_closed: bool, findings: &mut Vec<Finding>) {
     for entry in history.entries() {
@@ -34,7 +37,7 @@ pub(super) fn replies(history: &History, origins_are_closed: bool, findings: &mu
             let is_worker = gateway.as_ref().is_some_and(|asked| asked.starts_with("worker"));
             pages::page(verb, path, *status, reply, is_worker)
         } else {
-            judge(verb, path, *status, reply)
+            judge(user, verb, path, *status, reply)
                 .and_then(|()| judge_headers(path, *status, reply, headers))
                 .and_then(|()| if origins_are_closed { judge_origin(headers) } else { Ok(()) })
         };
@@ -79,8 +82,8 @@ fn judge_origin(headers: &BTreeMap<String, String>) -> Result<(), String> {
 /// What is wrong with a body.
 type Shape = fn(&Value) -> Result<(), String>;
 
-/// What is wrong with a reply to this request.
-fn judge(verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), String> {
+/// What is wrong with a reply to this request of a user.
+fn judge(user: &str, verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), String> {
     let path = path.split('?').next().unwrap_or_default();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     if status >= 400 {
@@ -115,7 +118,18 @@ fn judge(verb: &str, path: &str, status: u16, reply: &Value) -> Result<(), Strin
     if status != wanted {
         return Err(format!("a status that is not {wanted}"));
     }
-    shape(reply)
+    shape(reply)?;
+    if let ["rooms", room, "join"] = parts[..] {
+        is_of(reply, "roomId", room)?;
+        is_of(reply, "userId", user)?;
+    }
+    Ok(())
+}
+
+/// Whether a field is the id of who or what was asked about.
+fn is_of(reply: &Value, field: &str, id: &str) -> Result<(), String> {
+    let is_right = reply[field].as_str().is_some_and(|it| it.eq_ignore_ascii_case(id));
+    is_right.then_some(()).ok_or_else(|| format!("the `{field}` {}, not `{id}`", reply[field]))
 }
 
 fn error(status: u16, reply: &Value) -> Result<(), String> {
@@ -127,7 +141,8 @@ fn error(status: u16, reply: &Value) -> Result<(), String> {
     if name.is_some_and(|name| reply["error"] != name) {
         return Err(format!("the `error` {}", reply["error"]));
     }
-    if reply["message"].as_str().is_none_or(str::is_empty) {
+    let message = reply["message"].as_str().unwrap_or_default();
+    if message.is_empty() || status == 401 && message != NOT_AUTHENTICATED {
         return Err(format!("the `message` {}", reply["message"]));
     }
     Ok(())

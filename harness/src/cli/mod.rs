@@ -109,11 +109,10 @@ impl Cli {
             Err(error) => {
                 terminal::note(&format!("error: {error:#}"));
                 let stack_error = error.downcast_ref::<StackError>();
-                ExitCode::from(if stack_error.is_some_and(StackError::is_lacking) {
-                    LACKING
-                } else {
-                    FAILED
-                })
+                // What cannot be written says nothing about what was asked.
+                let is_of_writing = error.chain().any(|cause| cause.is::<io::Error>());
+                let is_lacking = stack_error.is_some_and(StackError::is_lacking);
+                ExitCode::from(if is_lacking || is_of_writing { LACKING } else { FAILED })
             }
         }
     }

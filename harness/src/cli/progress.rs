@@ -1,6 +1,6 @@
 //! What can be seen while scenarios run: on a terminal a live line for each and the count of all, elsewhere plain lines.
 
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, io, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -48,8 +48,11 @@ impl Progress {
         }
         self.total.inc(1);
         let said = self.lines.suspend(|| say(headline));
-        if let Err(error) = said {
-            note(&format!("printing: {error}"));
+        // Whoever has seen enough is told so once, at the end.
+        if let Err(error) = said.map_err(|error| (error.kind(), error))
+            && error.0 != io::ErrorKind::BrokenPipe
+        {
+            note(&format!("printing: {}", error.1));
         }
     }
 }

@@ -35,6 +35,9 @@ use crate::{
 /// What has run so far, by number.
 type Runs = BTreeMap<usize, ScenarioRun>;
 
+/// Where a secret is looked for that the command line does not give.
+const SECRET_VARIABLE: &str = "JWT_SECRET";
+
 const AFTER_HELP: &str = "\
 Without --url it starts what each scenario asks for: real Kafka, Redis and Postgres with gateways and workers on them, or
 with --embedded single processes without any server.
@@ -53,9 +56,9 @@ pub(super) struct Run {
     /// Only scenarios with this tag; again for more.
     #[arg(long)]
     tag: Vec<String>,
-    /// Only scenarios with this text in their file's name or their sentence.
+    /// Only scenarios with this text in their file's name or their sentence, in any letter case; again for more.
     #[arg(long)]
-    filter: Option<String>,
+    filter: Vec<String>,
     /// Scenarios at once.
     #[arg(long, default_value_t = 6, value_parser = at_least_one)]
     jobs: usize,
@@ -96,7 +99,7 @@ pub(super) struct Run {
     #[arg(long)]
     url: Vec<String>,
     /// The secret of those gateways; without `--url` it means nothing.
-    #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
+    #[arg(long, env = SECRET_VARIABLE, hide_env_values = true)]
     jwt_secret: Option<String>,
     /// Their Redis, for scenarios that look there.
     #[arg(long, requires = "url")]
@@ -115,7 +118,7 @@ impl Run {
             Ok(found) => found,
             Err(error) => return unreadable(error),
         };
-        let selection = Selection { tags: self.tag.clone(), filter: self.filter.clone() };
+        let selection = Selection { tags: self.tag.clone(), filters: self.filter.clone() };
         let (meant, aside): (Vec<_>, Vec<_>) =
             found.broken.iter().partition(|broken| selection.may_take(broken));
         if !meant.is_empty() {
@@ -221,6 +224,9 @@ impl Run {
         tell_failures(&runs)?;
         self.write_reports(&runs)?;
         let unbegun = (fixtures.len() * self.repeat).saturating_sub(runs.len());
+        if let Some(run) = runs.first() {
+            say(&format!("seed {}", run.seed))?;
+        }
         say(&format!("broken off: {}", report::summary(&runs, unbegun)))?;
         Ok(())
     }
@@ -290,6 +296,10 @@ impl Run {
             secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
         let gateways: Vec<_> =
             self.url.iter().map(|url| site::address(url)).collect::<Result<_, _>>()?;
+        if let Some(twice) = gateways.iter().enumerate().find(|(n, it)| gateways[..*n].contains(it))
+        {
+            bail!("`{}` is given twice: `gw1` and `gw2` would be one gateway", twice.1);
+        }
         let signer = Signer::new(secret);
         for (url, gateway) in self.url.iter().zip(&gateways) {
             site::answers(url, *gateway, &signer).await?;
@@ -331,7 +341,8 @@ impl Run {
         })
     }
 
-    /// What decides on what scenarios run, as it was given. Never a secret, nor an address that may hold one.
+    /// What decides on what scenarios run, as it was given. Never a secret, nor an address that may hold one: of a secret on
+    /// the command line that there must be one.
     fn flags(&self) -> Vec<String> {
         let mut flags = Vec::new();
         if self.embedded {
@@ -349,6 +360,9 @@ impl Run {
         }
         for url in &self.url {
             add("--url", url.clone());
+        }
+        if !self.url.is_empty() && std::env::var_os(SECRET_VARIABLE).is_none() {
+            add("--jwt-secret", "...".to_owned());
         }
         flags
     }

@@ -41,5 +41,11 @@ pub(super) async fn answers(url: &str, gateway: SocketAddr, signer: &Signer) -> 
             "`{url}` takes no token that is signed with `--jwt-secret`: give the secret of its gateway"
         );
     }
+    // The port for operators knows no tokens and no sockets.
+    let opened = http.get(format!("http://{gateway}/socket.io/?EIO=4&transport=polling")).send();
+    let status = opened.await.map(|answer| answer.status());
+    if status.as_ref().is_ok_and(|status| *status == reqwest::StatusCode::NOT_FOUND) {
+        bail!("`{url}` has no Socket.IO: is that the port of its gateway for operators?");
+    }
     Ok(())
 }

@@ -132,7 +132,7 @@ impl Process {
     pub(super) fn ended_by_itself(&mut self) -> Option<String> {
         let status = self.child.as_mut()?.try_wait().ok()??;
         let log = tail(&self.log);
-        let last = log.lines().last().unwrap_or("nothing");
+        let last = log.lines().last().unwrap_or_default();
         Some(format!("ended by itself with {status}; its log ends: {last}"))
     }
 
@@ -209,6 +209,9 @@ pub(super) async fn run(
 fn tail(log: &Path) -> String {
     // A log that cannot be read has nothing to say.
     let text = fs::read(log).unwrap_or_default();
+    if text.is_empty() {
+        return "(it is empty)".to_owned();
+    }
     let from = text.len().saturating_sub(LOG_TAIL_BYTES);
     String::from_utf8_lossy(&text[from..]).into_owned()
 }

@@ -58,7 +58,10 @@ impl Running<'_> {
                 (count + 1, open + usize::from(sent.acks.is_empty()))
             });
             let is_over = is_closed(story, connection);
-            (count == payloads.len() && open == 0 || is_over).then_some(())
+            // Whatever the others say: what has failed is best told at once.
+            let is_wrong =
+                || story.sent[before..].iter().filter(is_ours).any(|it| is_wrong(wanted, it));
+            (count == payloads.len() && open == 0 || is_over || is_wrong()).then_some(())
         };
         let ours = |story: &Story| -> Vec<Sent> {
             story.sent[before..].iter().filter(is_ours).take(payloads.len()).cloned().collect()
@@ -73,17 +76,14 @@ impl Running<'_> {
         let mut longest = Duration::ZERO;
         let sent = recorder.look(ours);
         let expected = format!("`{event}` of {name} is acknowledged within {}", shown(limit));
+        if let Some(sent) = sent.iter().find(|sent| is_wrong(wanted, sent)) {
+            return Err(self.wrongly_answered(name, wanted, sent));
+        }
         for sent in &sent {
-            let wants = expected_ack(wanted, sent);
             match sent.acks.first() {
-                Some((at, ack)) => {
+                Some((at, _)) => {
                     let from = if payloads.len() == 1 { began } else { sent.at };
                     longest = longest.max(at.saturating_sub(from));
-                    if wants.as_ref().is_some_and(|wants| wants != ack) {
-                        let wants = wants.unwrap_or_default();
-                        let expected = format!("`{event}` of {name} is answered {wants}");
-                        return Err(about(wrong(expected, ack.to_string()), name));
-                    }
                     // A driver that waits for each ack by itself has given it more time.
                     if longest > limit {
                         let mut failure =
@@ -108,6 +108,17 @@ impl Running<'_> {
             return Err(about(wrong(expected, seen), name));
         }
         Ok(longest)
+    }
+
+    fn wrongly_answered(&self, name: &str, wanted: &AckWanted, sent: &Sent) -> Failure {
+        let wants = expected_ack(wanted, sent).unwrap_or_default();
+        let seen = sent.acks.first().map(|(_, ack)| ack.to_string()).unwrap_or_default();
+        let expected = format!("`{}` of {name} is answered {wants}", sent.event);
+        let failure = about(wrong(expected, seen), name);
+        match sent.id("clientMsgId").map(|id| self.world.recorder.history().name(&id)) {
+            Some(message) => about(failure, message.trim_matches('`')),
+            None => failure,
+        }
     }
 
     fn no_ack(&self, name: &str) -> String {
@@ -145,6 +156,13 @@ fn is_same(one: &Value, other: &Value) -> bool {
 fn is_closed(story: &Story, connection: Option<ConnectionId>) -> bool {
     let known = connection.and_then(|id| story.connections.get(&id));
     known.is_none_or(|known| known.ended().is_some())
+}
+
+/// Whether it was answered otherwise than wanted.
+fn is_wrong(wanted: &AckWanted, sent: &Sent) -> bool {
+    let wants = expected_ack(wanted, sent);
+    let seen = sent.acks.first().map(|(_, ack)| ack);
+    wants.is_some_and(|wants| seen.is_some_and(|seen| wants != *seen))
 }
 
 /// The ack that is wanted, literally; `None`: any.

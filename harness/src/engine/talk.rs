@@ -146,8 +146,9 @@ impl Running<'_> {
             .acks(device, "sendMessage", asking, &payloads, &wanted, limit)
             .await
             .map_err(|failure| match name.as_ref().or(again.as_ref()) {
-                Some(name) => about(failure, &name.value),
-                None => failure,
+                // One of several is named already.
+                Some(name) if failure.about.len() < 2 => about(failure, &name.value),
+                _ => failure,
             })?;
         if wanted != AckWanted::None && wanted != AckWanted::Any {
             self.judge();

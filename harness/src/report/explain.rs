@@ -72,6 +72,7 @@ fn seen(run: &Run, failure: &Failure) -> Seen {
     seen.extend(connections(run, &about));
     seen.extend(presence(run, &about));
     seen.extend(messages(run, &about));
+    seen.extend(stays(run, &about));
     seen.sort();
     seen.dedup();
     seen
@@ -194,6 +195,7 @@ fn presence(run: &Run, about: &About) -> Seen {
 
 fn messages(run: &Run, about: &About) -> Seen {
     let mut seen = Seen::new();
+    let mut known = BTreeSet::new();
     for sent in about.story.sent.iter().filter(|sent| sent.event == "sendMessage") {
         let Some(name) = sent.id("clientMsgId").map(|id| run.history.name(&id)) else { continue };
         let room = sent.id("roomId").map(|id| run.history.name(&id)).unwrap_or_default();
@@ -201,7 +203,8 @@ fn messages(run: &Run, about: &About) -> Seen {
             continue;
         }
         let device = about.story.device(sent.connection);
-        seen.push((sent.at, format!("{device} sent {name} at {}", moment(sent.at))));
+        let again = if known.insert(name.clone()) { "" } else { " again" };
+        seen.push((sent.at, format!("{device} sent {name}{again} at {}", moment(sent.at))));
         for (at, ack) in &sent.acks {
             let word = ack["error"].as_str().or(ack["status"].as_str()).unwrap_or("something else");
             seen.push((*at, format!("{name} was answered `{word}` at {}", moment(*at))));
@@ -213,6 +216,56 @@ fn messages(run: &Run, about: &About) -> Seen {
         if about.is_message(name.trim_matches('`')) {
             let device = about.story.device(heard.connection);
             seen.push((heard.at, format!("{device} heard {name} at {}", moment(heard.at))));
+        }
+    }
+    seen
+}
+
+/// Who of those that it is about came into the rooms of its messages, or left them, or wanted to.
+fn stays(run: &Run, about: &About) -> Seen {
+    let name = |id: String| run.history.name(&id);
+    let is_meant = |room: &str| {
+        about.is_room(room)
+            || about.story.sent.iter().any(|sent| {
+                let id = sent.id("clientMsgId").filter(|_| sent.event == "sendMessage");
+                id.is_some_and(|id| about.is_message(name(id).trim_matches('`')))
+                    && sent.id("roomId").map(name).is_some_and(|it| it == room)
+            })
+    };
+    let mut seen = Seen::new();
+    for sent in &about.story.sent {
+        let (done, verb) = match sent.event.as_str() {
+            "joinRoom" => ("joined", "join"),
+            "leaveRoom" => ("left", "leave"),
+            _ => continue,
+        };
+        let device = about.story.device(sent.connection);
+        let Some(room) = sent.id("roomId").map(name).filter(|room| is_meant(room)) else {
+            continue;
+        };
+        if !about.devices.contains(device) {
+            continue;
+        }
+        seen.extend(sent.acks.iter().map(|(at, ack)| {
+            let what = match ack["error"].as_str() {
+                Some(error) => format!("{device} asked to {verb} {room} and heard `{error}`"),
+                None => format!("{device} {done} {room}"),
+            };
+            (*at, format!("{what} at {}", moment(*at)))
+        }));
+    }
+    for entry in run.history.entries() {
+        let What::Called { user, call, status, .. } = &entry.what else { continue };
+        let user = run.history.name(user).trim_matches('`').to_owned();
+        let change = call.strip_prefix("POST /rooms/").and_then(|rest| rest.split_once('/'));
+        if let Some((room, verb)) = change
+            && about.actors.contains(&user)
+            && is_meant(&run.history.name(room))
+        {
+            let (room, at) = (run.history.name(room), moment(entry.at));
+            let text =
+                format!("{user} asked over HTTP to {verb} {room}, answered {status} at {at}");
+            seen.push((entry.at, text));
         }
     }
     seen

@@ -40,7 +40,10 @@ fn embedded(scenario: &Scenario, needs: Needs) -> Vec<String> {
     let mut add = |is_so: bool, reason: &str| reasons.extend(is_so.then(|| reason.to_owned()));
     add(stack.backends == Backends::Real, "it asks for real backends");
     add(stack.gateways.value > 1, "it needs several gateways");
-    add(needs.redis || needs.database || needs.kafka, "it looks into Redis, Postgres or Kafka");
+    let servers = [(needs.redis, "Redis"), (needs.database, "Postgres"), (needs.kafka, "Kafka")];
+    let looked_at: Vec<String> =
+        servers.iter().filter(|(is_so, _)| *is_so).map(|(_, it)| (*it).to_owned()).collect();
+    add(!looked_at.is_empty(), &format!("it looks into {}", and(&looked_at)));
     add(needs.servers || needs.workers, "it breaks workers or servers");
     add(needs.asks_workers, "it asks a worker");
     let keeps_redis = scenario.snapshot.as_ref().is_some_and(|kept| kept.value.redis.is_some());
@@ -56,19 +59,14 @@ fn foreign(scenario: &Scenario, needs: Needs, running: &Running) -> Vec<String> 
     let stack = &scenario.stack;
     let mut reasons = Vec::new();
     let mut add = |is_so: bool, reason: &str| reasons.extend(is_so.then(|| reason.to_owned()));
-    add(gateways.len() < stack.gateways.value, "a further gateway (give `--url` again)");
-    add(needs.breaks_processes(), "to break a process, and the processes are not ours");
-    add(needs.redis && redis_url.is_none(), "Redis (give `--redis-url`)");
-    add(needs.database && database_url.is_none(), "the database (give `--database-url`)");
-    add(needs.kafka && brokers.is_none(), "Kafka (give `--kafka-brokers`)");
-    add(needs.admin, "the admin port, and only that of our own gateways is known");
-    let own = Shape::of(stack, true).settings;
-    let own: Vec<&str> = own.keys().map(String::as_str).collect();
-    let own = format!("gateways with settings of its own ({})", own.join(", "));
-    add(!Shape::of(stack, true).settings.is_empty(), &own);
-    if !reasons.is_empty() {
-        reasons = vec![format!("it needs {}", and(&reasons))];
-    }
+    add(gateways.len() < stack.gateways.value, "it needs a further gateway (give `--url` again)");
+    add(needs.breaks_processes(), "it breaks processes, and these are not ours");
+    add(needs.redis && redis_url.is_none(), "it looks into Redis (give `--redis-url`)");
+    add(needs.database && database_url.is_none(), "it looks into Postgres (give `--database-url`)");
+    add(needs.kafka && brokers.is_none(), "it looks into Kafka (give `--kafka-brokers`)");
+    add(needs.admin, "it asks on the admin port, and only that of our own gateways is known");
+    let is_own = !Shape::of(stack, true).settings.is_empty();
+    add(is_own, "its gateways have times or settings of their own (`stack`)");
     reasons
 }
 
@@ -96,7 +94,7 @@ mod tests {
         assert_eq!(
             embedded(&scenario, needs),
             [
-                "it needs several gateways, it looks into Redis, Postgres or Kafka and it breaks workers or servers, and an embedded gateway is one process"
+                "it needs several gateways, it looks into Redis and it breaks workers or servers, and an embedded gateway is one process"
             ]
         );
     }

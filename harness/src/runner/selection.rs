@@ -24,8 +24,8 @@ pub struct Fixture {
 pub struct Selection {
     /// With one of these tags.
     pub tags: Vec<String>,
-    /// With this text in the name of the file or in the sentence.
-    pub filter: Option<String>,
+    /// With one of these texts in the name of the file or in the sentence, in any letter case.
+    pub filters: Vec<String>,
 }
 
 impl Selection {
@@ -34,21 +34,23 @@ impl Selection {
         let Broken { file, source, .. } = broken;
         let has_tag =
             self.tags.is_empty() || self.tags.iter().any(|tag| source.contains(tag.as_str()));
-        let has_text = self
-            .filter
-            .as_ref()
-            .is_none_or(|text| file.contains(text.as_str()) || source.contains(text.as_str()));
-        has_tag && has_text
+        has_tag && self.has_text([file, source])
     }
 
     /// Whether a scenario is meant.
     pub fn takes(&self, fixture: &Fixture) -> bool {
         let Scenario { scenario, tags, .. } = &fixture.scenario;
         let has_tag = self.tags.is_empty() || tags.iter().any(|tag| self.tags.contains(&tag.value));
-        let has_text = self.filter.as_ref().is_none_or(|text| {
-            fixture.file.contains(text.as_str()) || scenario.value.contains(text.as_str())
-        });
-        has_tag && has_text
+        has_tag && self.has_text([&fixture.file, &scenario.value])
+    }
+
+    fn has_text(&self, texts: [&str; 2]) -> bool {
+        let texts = texts.map(str::to_lowercase);
+        let is_there = |filter: &String| {
+            let filter = filter.to_lowercase();
+            texts.iter().any(|text| text.contains(&filter))
+        };
+        self.filters.is_empty() || self.filters.iter().any(is_there)
     }
 }
 

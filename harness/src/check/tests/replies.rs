@@ -22,12 +22,13 @@ fn called(call: &str, status: u16, reply: Value) -> History {
 
 #[test]
 fn replies_have_their_status_and_their_fields() {
-    let id = uuid(3, 1);
+    let (id, user) = (uuid(3, 1), uuid(2, 1));
+    let join = format!("POST /rooms/{id}/join");
     let time = "2026-01-02T03:04:05.678Z";
     let good = [
         ("POST /rooms", 201, json!({"id": id, "name": "attic", "createdAt": time})),
         ("GET /rooms", 200, json!([{"id": id, "name": "attic", "createdAt": time}])),
-        ("POST /rooms/x/join", 201, json!({"roomId": id, "userId": id, "joinedAt": time})),
+        (&*join, 201, json!({"roomId": id, "userId": user, "joinedAt": time})),
         ("POST /rooms/x/leave", 204, Value::Null),
         ("GET /rooms/x/members", 200, json!([{"userId": id, "joinedAt": time}])),
         (
@@ -40,6 +41,7 @@ fn replies_have_their_status_and_their_fields() {
             403,
             json!({"statusCode": 403, "error": "Forbidden", "message": "no"}),
         ),
+        ("GET /rooms", 401, refusal("Not authenticated")),
     ];
     for (call, status, reply) in good {
         assert_eq!(check(&called(call, status, reply.clone()), &[], TIMES), [], "{call}");
@@ -57,6 +59,25 @@ fn replies_have_their_status_and_their_fields() {
             assert!(findings.iter().any(|it| it.invariant == "replies"), "{call} {status} {reply}");
         }
     }
+}
+
+fn refusal(message: &str) -> Value {
+    json!({"statusCode": 401, "error": "Unauthorized", "message": message})
+}
+
+#[test]
+fn replies_are_about_who_asks_and_what_is_asked() {
+    let [room, user, time] = [uuid(3, 1), uuid(2, 1), "2026-01-02T03:04:05.678Z".to_owned()];
+    let join = format!("POST /rooms/{}/join", room.to_uppercase());
+    let said = |call: &str, status, reply| {
+        check(&called(call, status, reply), &[], TIMES).into_iter().map(|it| it.text).next()
+    };
+    let joined = |room: &str, user: &str| json!({"roomId": room, "userId": user, "joinedAt": time});
+    assert_eq!(said(&join, 201, joined(&room, &user)), None);
+    for wrong in [joined(&user, &user), joined(&room, &room)] {
+        assert!(said(&join, 201, wrong.clone()).is_some(), "{wrong}");
+    }
+    assert!(said("GET /rooms", 401, refusal("Not authenticated.")).is_some());
 }
 
 #[test]
