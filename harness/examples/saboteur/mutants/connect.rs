@@ -13,6 +13,14 @@ use crate::{
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
+        name: "never-answers-the-probe-of-an-upgrade",
+        faults: &[Down(
+            |_, _, packet| {
+                if packet == "3probe" { vec![] } else { vec![Out::Down(packet)] }
+            },
+        )],
+    },
+    Mutant {
         name: "lets-expired-tokens-in",
         faults: &[Up(|_, _, packet| {
             let auth: serde_json::Value = packet

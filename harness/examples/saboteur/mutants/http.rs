@@ -126,6 +126,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
         })],
     },
     Mutant {
+        name: "tells-of-another-user-than-the-one-who-joined",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("POST", "/rooms/*/join") && reply.status == 201 {
+                let mut joined = reply.json();
+                joined["userId"] = joined["roomId"].clone();
+                reply.set(&joined);
+            }
+        })],
+    },
+    Mutant {
+        name: "says-in-other-words-who-is-not-authenticated",
+        faults: &[ReplyFault(|_, _, reply| {
+            if reply.status == 401 {
+                let mut error = reply.json();
+                error["message"] = json!("Not authenticated.");
+                reply.set(&error);
+            }
+        })],
+    },
+    Mutant {
         name: "lists-members-by-name",
         faults: &[ReplyFault(|_, asked, reply| {
             if asked.is("GET", "/rooms/*/members") && reply.status == 200 {
