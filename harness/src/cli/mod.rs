@@ -110,7 +110,8 @@ impl Cli {
                 terminal::note(&format!("error: {error:#}"));
                 let stack_error = error.downcast_ref::<StackError>();
                 // What cannot be written says nothing about what was asked.
-                let is_of_writing = error.chain().any(|cause| cause.is::<io::Error>());
+                let is_of_writing =
+                    error.chain().any(<dyn std::error::Error + 'static>::is::<io::Error>);
                 let is_lacking = stack_error.is_some_and(StackError::is_lacking);
                 ExitCode::from(if is_lacking || is_of_writing { LACKING } else { FAILED })
             }

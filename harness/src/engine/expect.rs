@@ -2,29 +2,27 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    looks::{Look, by_gateway, contains, least_ttl},
+    looks::{Look, least_ttl},
     observe,
     steps::{Aside, Running, StepResult, wrong},
     talk::about,
     topics,
-    world::Answer,
 };
 use crate::{
-    history::{What, shown},
+    history::shown,
     plural::counted,
-    scenario::{Expect, Port, Request, Spanned, Time},
+    scenario::{Expect, Spanned, Time},
     verdict::{Failure, Margin},
 };
 
 /// How often we look at what does not wake us.
-const POLL: Duration = Duration::from_millis(15);
+pub(super) const POLL: Duration = Duration::from_millis(15);
 
 /// How long after the end of its time a look may end that began in time, for a busy machine.
-const LOOK_SLACK: Duration = Duration::from_millis(250);
+pub(super) const LOOK_SLACK: Duration = Duration::from_millis(250);
 
 /// How much longer we look at what was not true in time, to say how late it was.
 pub(super) const LATE_LIMIT: Duration = Duration::from_secs(3);
@@ -42,7 +40,8 @@ impl Running<'_> {
             (None, Some(lasting)) => self.stays(&expected, lasting, look).await.map_err(with),
             (None, None) => {
                 let Look { is_true, seen } = look().await;
-                if is_true { Ok(None) } else { Err(with(wrong(expected, seen))) }
+                let seen = || format!("{seen} at once; `within: 1s` would wait for it");
+                if is_true { Ok(None) } else { Err(with(wrong(expected, seen()))) }
             }
         }
     }
@@ -211,93 +210,5 @@ impl Running<'_> {
         let seen =
             if shown.is_empty() { count } else { format!("{count}: {}{more}", shown.join(", ")) };
         Ok(Look { is_true, seen })
-    }
-
-    pub(super) async fn request(&self, request: &Request) -> StepResult {
-        let fill = |text: &str| self.world.fill(text).map_err(|why| wrong("a request", why));
-        let written = request.body.as_ref().map(|body| body.value.to_string());
-        let written = written.or(request.raw_body.as_ref().map(|body| body.value.clone()));
-        self.world
-            .wait_for_ids(&format!("{}{}", request.call.value, written.unwrap_or_default()))
-            .await;
-        let call = fill(&request.call.value)?;
-        let (verb, path) = call.split_once(' ').unwrap_or(("GET", &call));
-        let body = match (&request.body, &request.raw_body) {
-            (Some(body), _) => {
-                let body = self.world.fill_json(&body.value, "");
-                Some(body.map_err(|why| wrong("a body", why))?.to_string())
-            }
-            (None, Some(body)) => Some(fill(&body.value)?),
-            (None, None) => None,
-        };
-        let user = self.world.user(&request.by.value).map_err(|why| wrong("an actor", why))?;
-        let token = self.world.site.signer.token(request.token, user);
-        let token = token
-            .as_ref()
-            .map(|token| token.as_str().map_or_else(|| token.to_string(), str::to_owned));
-        let gateway = self.world.asked(request.to.as_ref().map(|to| to.value.as_str()));
-        let began = self.world.recorder.now();
-        let to = match request.port {
-            Port::Public => self.world.gateway(gateway.as_deref()),
-            Port::Admin => gateway.as_ref().and_then(|to| self.world.site.admin.get(to).copied()),
-        };
-        let answered = self.world.call_with(token.as_deref(), verb, path, body, to).await;
-        let Answer { status, body: reply, headers } = answered.clone().unwrap_or_default();
-        self.world.recorder.push(What::Called {
-            user: user.to_owned(),
-            gateway,
-            is_admin: request.port == Port::Admin,
-            call: call.clone(),
-            began,
-            status,
-            reply,
-            headers,
-        });
-        let by = &request.by.value;
-        let Answer { status, body: reply, .. } = answered
-            .map_err(|why| about(wrong(format!("`{call}` of {by} is answered"), why), by))?;
-
-        if let Some(wanted) = &request.status {
-            self.judge();
-            if wanted.value != status {
-                let expected = format!("`{call}` of {by} is answered {}", wanted.value);
-                return Err(about(wrong(expected, format!("{status} {reply}")), by));
-            }
-        } else if status >= 400 {
-            let expected = format!("`{call}` of {by} succeeds");
-            return Err(about(wrong(expected, format!("{status} {reply}")), by));
-        }
-        if let Some(wanted) = &request.reply {
-            self.judge();
-            let wanted =
-                self.world.fill_json(&wanted.value, "").map_err(|why| wrong("a reply", why))?;
-            if !contains(&reply, &wanted) && !contains(&by_gateway(&reply), &wanted) {
-                let expected = format!("the reply to `{call}` of {by} has {wanted}");
-                return Err(about(wrong(expected, reply.to_string()), by));
-            }
-        }
-        self.keep(request, &call, &reply)?;
-        Ok(None)
-    }
-
-    /// Keeps the parts of a reply that the request names.
-    fn keep(&self, request: &Request, call: &str, reply: &Value) -> Result<(), Failure> {
-        let by = &request.by.value;
-        let room = Spanned::nowhere("id".to_owned());
-        let room = request.name.iter().map(|name| (&name.value, &room));
-        for (name, pointer) in request.capture.iter().chain(room) {
-            let value =
-                pointer.value.split('.').fold(reply, |value, part| match part.parse::<usize>() {
-                    Ok(index) if value.is_array() => &value[index],
-                    _ => &value[part],
-                });
-            let Some(value) = value.as_str() else {
-                let expected = format!("the reply to `{call}` has a text at `{}`", pointer.value);
-                return Err(about(wrong(expected, reply.to_string()), by));
-            };
-            let is_room = call == "POST /rooms" && pointer.value == "id";
-            self.world.capture(name, value, is_room);
-        }
-        Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod presence;
 mod publish;
 mod reading;
 mod records;
+mod request;
 mod rooms;
 mod settle;
 mod steps;

@@ -73,7 +73,7 @@ impl Linter<'_> {
         });
         if let Some((value, unknown)) = wrong {
             let problem = self.problem(value, format!("an entry has no `{unknown}`"));
-            self.report(problem.with_known(&unknown, ENTRY_FIELDS.into_iter()));
+            self.report(problem.with_known(&unknown, ENTRY_FIELDS));
         }
     }
 }

@@ -15,7 +15,7 @@ const KINDS: [&str; 2] = ["TEXT", "IMAGE"];
 
 impl Linter<'_> {
     pub(super) fn send(&mut self, step: &Spanned<Step>, send: &Send) {
-        let Send { from, room, text, kind, payload, again, count, rate, within, .. } = send;
+        let Send { from, room, text, payload, again, count, rate, within, .. } = send;
         // Over a connection that was ended, whatever becomes of it, is what a retry begins with.
         let may_fail = send.ack.as_ref().is_some_and(|it| it.value == AckWanted::Any);
         if !(may_fail && self.known.lost.contains(&from.value)) {
@@ -64,20 +64,7 @@ impl Linter<'_> {
         if let Some(again) = again {
             self.message(again);
         }
-        let is_kind = self.kind_of_message(kind.as_ref(), send.ack.as_ref());
-        let is_text = match text.as_ref().map(|text| &text.value) {
-            Some(Text::Literal(text)) => is_content(text),
-            Some(Text::Any(generator)) => *generator == Generator::ChatText,
-            None => false,
-        };
-        if let Some(ack) = &send.ack
-            && ack.value == AckWanted::Error(INVALID.to_owned())
-            && is_text
-            && is_kind
-        {
-            let problem = self.problem(ack, "nothing is wrong with this message");
-            self.report(problem.with_help("write what is to be refused, with `payload:`"));
-        }
+        self.what_is_wrong(send);
         if let Some(count) = count
             && !(1..=COUNT_MAX).contains(&count.value)
         {
@@ -96,6 +83,24 @@ impl Linter<'_> {
         self.sends(send);
     }
 
+    /// What is refused as invalid has something wrong.
+    fn what_is_wrong(&mut self, send: &Send) {
+        let is_kind = self.kind_of_message(send.kind.as_ref(), send.ack.as_ref());
+        let is_text = match send.text.as_ref().map(|text| &text.value) {
+            Some(Text::Literal(text)) => is_content(text),
+            Some(Text::Any(generator)) => *generator == Generator::ChatText,
+            None => false,
+        };
+        if let Some(ack) = &send.ack
+            && ack.value == AckWanted::Error(INVALID.to_owned())
+            && is_text
+            && is_kind
+        {
+            let problem = self.problem(ack, "nothing is wrong with this message");
+            self.report(problem.with_help("write what is to be refused, with `payload:`"));
+        }
+    }
+
     /// Whether a message may be as long; a problem if not, unless it is to be refused for it.
     fn length_of_text(&mut self, text: &str, place: Place, ack: Option<&Spanned<AckWanted>>) {
         let units = text.encode_utf16().count();
@@ -103,15 +108,12 @@ impl Linter<'_> {
         if !is_taken || is_content(text) {
             return;
         }
-        if !(1..=CONTENT_UNITS_MAX).contains(&units) {
-            let text = format!(
-                "a text of {units} UTF-16 units is refused: it has 1 to {CONTENT_UNITS_MAX}"
-            );
-            self.report(self.problem(place, text).with_help("write `ack: Invalid message format`"));
+        let said = if (1..=CONTENT_UNITS_MAX).contains(&units) {
+            "a text with a NUL is refused".to_owned()
         } else {
-            let text = "a text with a NUL is refused";
-            self.report(self.problem(place, text).with_help("write `ack: Invalid message format`"));
-        }
+            format!("a text of {units} UTF-16 units is refused: it has 1 to {CONTENT_UNITS_MAX}")
+        };
+        self.report(self.problem(place, said).with_help("write `ack: Invalid message format`"));
     }
 
     /// Whether there is such a type; a problem if not, unless the message may be refused for it.

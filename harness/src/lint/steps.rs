@@ -267,6 +267,11 @@ impl Linter<'_> {
             }
         }
         self.must_reply(request);
+        self.times([&request.within]);
+        if let Some(within) = request.within.as_ref().filter(|_| !call.value.starts_with("GET ")) {
+            let problem = self.problem(within, "asked again it would be done again");
+            self.report(problem.with_help("only a `GET` can be repeated"));
+        }
         let is_call = call
             .value
             .split_once(' ')

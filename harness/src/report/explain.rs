@@ -68,7 +68,7 @@ pub(super) fn explain_around(run: &Run, failure: &Failure) -> Vec<String> {
 /// All that is known of who and what a failure is about, in the order of time.
 fn seen(run: &Run, failure: &Failure) -> Seen {
     let about = About::of(run, failure);
-    let mut seen = faults(run);
+    let mut seen = faults(run, &about);
     seen.extend(connections(run, &about));
     seen.extend(presence(run, &about));
     seen.extend(messages(run, &about));
@@ -134,14 +134,21 @@ impl About {
 
 type Seen = Vec<(Duration, String)>;
 
-fn faults(run: &Run) -> Seen {
+/// What was broken: processes, and the devices that it is about.
+fn faults(run: &Run, about: &About) -> Seen {
     let mut seen = Seen::new();
+    let matters = |what: &str| {
+        !what.contains('.') || about.devices.is_empty() || about.devices.contains(what)
+    };
     for entry in run.history.entries() {
         let at = moment(entry.at);
-        if let What::Broken { text, .. } | What::Mended { text, .. } = &entry.what {
+        if let What::Broken { what, text } | What::Mended { what, text } = &entry.what {
+            if !matters(what) {
+                continue;
+            }
             seen.push((entry.at, format!("{text} at {at}")));
         } else if let What::Published { topic, .. } = &entry.what {
-            seen.push((entry.at, format!("another program wrote into {topic} at {at}")));
+            seen.push((entry.at, format!("another program writes into {topic} at {at}")));
         }
     }
     seen

@@ -138,6 +138,7 @@ fn rows(run: &Run, story: &Story, lanes: &[String], speaks_of_beats: bool) -> Ve
     let names = IdNames::new(&run.history, story);
     let mut rows = Vec::new();
     let mut beats = BTreeSet::new();
+    let mut last_call = None;
     for entry in run.history.entries() {
         let (connection, packet, is_up) = match &entry.what {
             What::Sent { connection, packet } => (connection, packet, true),
@@ -147,7 +148,7 @@ fn rows(run: &Run, story: &Story, lanes: &[String], speaks_of_beats: bool) -> Ve
                 continue;
             }
             What::Published { topic, .. } => {
-                let text = format!("*** another program wrote into {topic} ***");
+                let text = format!("*** another program writes into {topic} ***");
                 rows.push((entry.at, note(entry.at, &text)));
                 continue;
             }
@@ -161,7 +162,13 @@ fn rows(run: &Run, story: &Story, lanes: &[String], speaks_of_beats: bool) -> Ve
                 if let (Some(user), Some(gateway)) = (lane(user.trim_matches('`')), gateway) {
                     let room = words_max(user, gateway);
                     let words = call_in_words(&names.in_text(call), *status, room);
+                    // Of one that is asked again and again the first says it all.
+                    let row = (user, gateway, words.clone());
+                    if last_call.as_ref() == Some(&(rows.len(), row.clone())) {
+                        continue;
+                    }
                     rows.push((entry.at, arrow(entry.at, lanes.len(), user, gateway, &words)));
+                    last_call = Some((rows.len(), row));
                 }
                 continue;
             }

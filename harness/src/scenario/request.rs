@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Spanned, Token, schema::Scalar, spanned::even_null};
+use super::{Spanned, Time, Token, schema::Scalar, spanned::even_null};
 
 /// A request over HTTP.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -39,6 +39,8 @@ pub struct Request {
     /// Keeps a part of the reply under a name: `{ lobby: id }`.
     #[serde(default)]
     pub capture: BTreeMap<String, Spanned<String>>,
+    /// Asked again and again until the answer is the one that is wanted, in this time; only what changes nothing.
+    pub within: Option<Spanned<Time>>,
     /// The token that it carries; `good` without.
     #[serde(default)]
     pub token: Token,
