@@ -107,12 +107,13 @@ fn listed<'l>(user: &'l str, call: &'l str, reply: &Value) -> Option<List<'l>> {
     Some(List::Members { room, users: ids("userId") })
 }
 
-/// What was told last of who is a member, before a look that began then; `None` if something was under way since.
+/// What was told last of who is a member, before a look that began then; `None` if something was under way since, or may
+/// still be.
 fn known(told: &[Told], began: Duration, ended: Duration) -> Option<bool> {
     let newest = told.iter().filter(|it| it.at < began).max_by_key(|it| it.at)?;
-    let is_alone = told
-        .iter()
-        .all(|it| std::ptr::eq(it, newest) || it.at <= newest.began || it.began >= ended);
+    let is_over = |it: &Told| it.at <= newest.began && it.is_member.is_some();
+    let is_alone =
+        told.iter().all(|it| std::ptr::eq(it, newest) || is_over(it) || it.began >= ended);
     newest.is_member.filter(|_| is_alone)
 }
 

@@ -43,9 +43,13 @@ impl Linter<'_> {
         self.report(problem);
     }
 
-    /// What is named here is a room by its right id, whoever is in it.
-    pub(super) fn names_a_room(&mut self, ack: Option<&Spanned<AckWanted>>) {
-        if let Some(ack) = ack
+    /// What is named here is a room by its right id, whoever is in it; what a reply has told may be anything.
+    pub(super) fn names_a_room(
+        &mut self,
+        room: &Spanned<String>,
+        ack: Option<&Spanned<AckWanted>>,
+    ) {
+        if let Some(ack) = ack.filter(|_| !self.known.captured.contains(&room.value))
             && ack.value == AckWanted::Error("Invalid room".to_owned())
         {
             let problem = self.problem(ack, "what `room` names is never an invalid room");

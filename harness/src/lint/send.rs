@@ -91,8 +91,11 @@ impl Linter<'_> {
             Some(Text::Any(generator)) => *generator == Generator::ChatText,
             None => false,
         };
+        let is_room =
+            send.room.as_ref().is_some_and(|room| !self.known.captured.contains(&room.value));
         if let Some(ack) = &send.ack
             && ack.value == AckWanted::Error(INVALID.to_owned())
+            && is_room
             && is_text
             && is_kind
         {

@@ -198,6 +198,9 @@ impl Linter<'_> {
 
     fn join(&mut self, step: &Spanned<Step>, join: &Join, is_entering: bool) {
         let Join { who, room, payload, after, ack, within } = join;
+        let succeeds = ack.as_ref().is_none_or(|ack| {
+            matches!(ack.value, AckWanted::Success | AckWanted::Truncated | AckWanted::None)
+        });
         self.times([within]);
         self.ack(if is_entering { "joinRoom" } else { "leaveRoom" }, ack.as_ref());
         if let Some(payload) = payload {
@@ -210,7 +213,9 @@ impl Linter<'_> {
             }
             (Some(room), None) => {
                 self.room(&room.value, room.into());
-                self.names_a_room(ack.as_ref());
+                if after.is_none() {
+                    self.names_a_room(room, ack.as_ref());
+                }
             }
             (None, Some(_)) => {}
         }
@@ -220,16 +225,14 @@ impl Linter<'_> {
                 self.report(self.problem(after, text));
             } else if is_entering {
                 self.message(after);
-                if let Some(room) = room {
+                // A message of another room is what is refused as an invalid one.
+                if let Some(room) = room.as_ref().filter(|_| succeeds) {
                     self.is_of_room(after, &room.value);
                 }
             } else {
                 self.report(self.problem(after, "only `join` resumes after a message"));
             }
         }
-        let succeeds = ack.as_ref().is_none_or(|ack| {
-            matches!(ack.value, AckWanted::Success | AckWanted::Truncated | AckWanted::None)
-        });
         for (device, place) in self.devices(who, step) {
             self.must_be_connected(&device, place);
             self.must_be_answered(&device, ack.as_ref(), place);
