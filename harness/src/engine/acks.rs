@@ -59,9 +59,9 @@ impl Running<'_> {
             });
             let is_over = is_closed(story, connection);
             // Whatever the others say: what has failed is best told at once.
-            let is_wrong =
-                || story.sent[before..].iter().filter(is_ours).any(|it| is_wrong(wanted, it));
-            (count == payloads.len() && open == 0 || is_over || is_wrong()).then_some(())
+            let mut ours = story.sent[before..].iter().filter(is_ours).take(payloads.len());
+            let is_answered = count == payloads.len() && open == 0;
+            (is_answered || is_over || ours.any(|it| is_wrong(wanted, it))).then_some(())
         };
         let ours = |story: &Story| -> Vec<Sent> {
             story.sent[before..].iter().filter(is_ours).take(payloads.len()).cloned().collect()

@@ -49,7 +49,7 @@ impl Running<'_> {
         let used = |at: Duration| at.saturating_sub(from);
         let in_time = recorder.until(began + limit, all_heard).await.map(used);
         let Some(used) = in_time.filter(|used| *used <= limit) else {
-            let mut failure = self.not_delivered(deliver, &named, times, limit);
+            let mut failure = self.not_delivered(deliver, &named, times, limit, from + limit);
             let late = recorder.until(began + limit + LATE_LIMIT, all_heard).await;
             failure.late = late.map(|at| used(at).saturating_sub(limit));
             return Err(failure);
@@ -111,13 +111,16 @@ impl Running<'_> {
         named: &[Named],
         times: usize,
         limit: Duration,
+        end: Duration,
     ) -> Failure {
         let devices = self.world.who(&deliver.to.value);
         let (missing, seen) = self.world.recorder.look(|story| {
             let mut missing = Vec::new();
             let mut seen = Vec::new();
             for device in &devices {
-                let times_of = |message| times_heard(story, device, message);
+                let times_of = |message: &Named| {
+                    heard(story, device, message).filter(|heard| heard.at <= end).count()
+                };
                 let count = named.iter().filter(|it| times_of(it) >= times).count();
                 if count == named.len() {
                     continue;
@@ -283,8 +286,4 @@ fn heard<'s>(
     story
         .deliveries_of(&message.client_msg_id)
         .filter(move |heard| story.device(heard.connection) == device && is_of(heard, message))
-}
-
-fn times_heard(story: &Story, device: &str, message: &Named) -> usize {
-    heard(story, device, message).count()
 }

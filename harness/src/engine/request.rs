@@ -32,8 +32,9 @@ impl Running<'_> {
             let answer = self.ask(request).await;
             let late = began.elapsed().saturating_sub(limit);
             match answer {
-                Ok(()) if late <= LOOK_SLACK => {
-                    return Ok(Some(Aside::Margin(Margin { used: used.min(limit), limit })));
+                // Who has asked in time may be answered a breath later.
+                Ok(()) if used <= limit && late <= LOOK_SLACK => {
+                    return Ok(Some(Aside::Margin(Margin { used, limit })));
                 }
                 Ok(()) => {
                     let failure = missed.unwrap_or_else(|| wrong("this answer", "none"));

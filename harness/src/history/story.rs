@@ -233,12 +233,21 @@ impl Story {
         let Some(room) = sent.id("roomId") else { return };
         let connection = sent.connection;
         if sent.succeeded_at() != Some(at) {
-            // Who is refused to leave is in as before.
+            // Who is refused to leave is in as before, unless they have asked again or said goodbye since.
+            let is_pending = |other: &Sent| {
+                other.connection == connection
+                    && other.event == "leaveRoom"
+                    && other.acks.is_empty()
+                    && other.id("roomId").as_ref() == Some(&room)
+            };
+            let since = self.sent.iter().rev().take_while(|other| other.at >= sent.at);
+            let pending = since.filter(|other| is_pending(other)).map(|other| other.at).min();
+            let goodbye = self.connections.get(&connection).and_then(|known| known.dismissed);
             let stay = self.inside_now(connection, &room);
             if let Some(stay) = stay.filter(|stay| {
                 sent.event == "leaveRoom" && !stay.is_removed && stay.leaving == Some(sent.at)
             }) {
-                stay.leaving = None;
+                stay.leaving = [pending, goodbye].into_iter().flatten().min();
             }
             return;
         }
@@ -263,6 +272,7 @@ impl Story {
             // Its ack may come after that of a later join.
             && inside.asked <= sent.at
         {
+            inside.leaving.get_or_insert(sent.at);
             inside.left = Some(at);
         }
     }

@@ -46,8 +46,16 @@ impl Linter<'_> {
         let mut spoken = Vec::new();
         rooms_of(&self.scenario.steps, &mut spoken);
         let names: Vec<&str> = spoken.iter().map(|(name, _)| *name).collect();
-        let times = |name: &str| names.iter().filter(|it| **it == name).count();
-        let letters = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+        // In payloads, keys and frames it is spoken of as well.
+        let times = |name: &str| {
+            let written = self.source.matches(&format!("${{{name}}}")).count();
+            written + names.iter().filter(|it| **it == name).count()
+        };
+        // `room-a` and `room-b`, `lobby1` and `lobby2` are two rooms.
+        let letters = |name: &str| {
+            let before = name.rsplit_once('-').map_or(name, |(before, _)| before);
+            before.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
+        };
         for (index, (name, place)) in spoken.iter().enumerate() {
             // Of two that are spoken of once the second one is the slip.
             let is_known = |(at, name): (usize, &&str)| at < index || times(name) > 1;

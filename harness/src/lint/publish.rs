@@ -38,6 +38,8 @@ impl Linter<'_> {
         }
         let room = value.value["roomId"].as_str().unwrap_or_default();
         let room = room.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-        self.writes(name, room.map(str::trim));
+        // What a reply has told may be a second name of a room.
+        let room = room.map(|room| room.split('|').next().unwrap_or_default().trim());
+        self.writes(name, room.filter(|room| !self.known.captured.contains(*room)));
     }
 }

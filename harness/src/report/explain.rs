@@ -230,29 +230,27 @@ fn messages(run: &Run, about: &About) -> Seen {
 
 /// Who of those that it is about came into the rooms of its messages, or left them, or wanted to.
 fn stays(run: &Run, about: &About) -> Seen {
-    let name = |id: String| run.history.name(&id);
-    let is_meant = |room: &str| {
-        about.is_room(room)
-            || about.story.sent.iter().any(|sent| {
-                let id = sent.id("clientMsgId").filter(|_| sent.event == "sendMessage");
-                id.is_some_and(|id| about.is_message(name(id).trim_matches('`')))
-                    && sent.id("roomId").map(name).is_some_and(|it| it == room)
-            })
-    };
+    let story = &about.story;
+    let mut rooms: BTreeSet<String> = BTreeSet::new();
+    for sent in story.sent.iter().filter(|sent| sent.event == "sendMessage") {
+        let Some((id, room)) = sent.id("clientMsgId").zip(sent.id("roomId")) else { continue };
+        let is_meant = about.is_message(run.history.name(&id).trim_matches('`'))
+            || about.is_room(&run.history.name(&room));
+        if is_meant {
+            rooms.insert(room);
+        }
+    }
     let mut seen = Seen::new();
-    for sent in &about.story.sent {
+    for sent in &story.sent {
         let (done, verb) = match sent.event.as_str() {
             "joinRoom" => ("joined", "join"),
             "leaveRoom" => ("left", "leave"),
             _ => continue,
         };
-        let device = about.story.device(sent.connection);
-        let Some(room) = sent.id("roomId").map(name).filter(|room| is_meant(room)) else {
-            continue;
-        };
-        if !about.devices.contains(device) {
-            continue;
-        }
+        let device = story.device(sent.connection);
+        let room = sent.id("roomId").filter(|room| rooms.contains(room));
+        let Some(room) = room.filter(|_| about.devices.contains(device)) else { continue };
+        let room = run.history.name(&room);
         seen.extend(sent.acks.iter().map(|(at, ack)| {
             let what = match ack["error"].as_str() {
                 Some(error) => format!("{device} asked to {verb} {room} and heard `{error}`"),
@@ -267,11 +265,14 @@ fn stays(run: &Run, about: &About) -> Seen {
         let change = call.strip_prefix("POST /rooms/").and_then(|rest| rest.split_once('/'));
         if let Some((room, verb)) = change
             && about.actors.contains(&user)
-            && is_meant(&run.history.name(room))
+            && rooms.contains(&room.to_lowercase())
         {
             let (room, at) = (run.history.name(room), moment(entry.at));
-            let text =
-                format!("{user} asked over HTTP to {verb} {room}, answered {status} at {at}");
+            let answer = match status {
+                0 => "and was not answered, until".to_owned(),
+                _ => format!("answered {status} at"),
+            };
+            let text = format!("{user} asked over HTTP to {verb} {room}, {answer} {at}");
             seen.push((entry.at, text));
         }
     }
