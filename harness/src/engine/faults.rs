@@ -23,7 +23,7 @@ impl Running<'_> {
         };
         for name in self.world.who(&Who::One(crash.device.value.clone())) {
             let mut device = self.world.devices[&name].lock().await;
-            self.world.broken(&name, format!("{name} {word}"), false);
+            self.world.broken(&name, format!("{name} {word}"), true);
             device.crash(change);
         }
         Ok(None)
@@ -37,7 +37,7 @@ impl Running<'_> {
                     self.world.broken(
                         &name,
                         format!("{name}'s network was cut, and its connection with it"),
-                        false,
+                        true,
                     );
                     device.network(NetworkChange::Cut);
                 }

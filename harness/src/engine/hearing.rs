@@ -155,10 +155,6 @@ impl Running<'_> {
         let limit = self.world.length(&never.lasting);
         let named = self.messages_named(&never.message.value)?;
         let devices = self.world.who(&never.to.value);
-        let deaf = || -> Vec<&String> {
-            devices.iter().filter(|device| self.world.is_deaf(device)).collect()
-        };
-        let deaf_before = deaf();
         let message = &never.message.value;
         let anybody = |story: &Story| {
             let by = |message: &Named| -> Option<String> {
@@ -186,12 +182,13 @@ impl Running<'_> {
             let expected = format!("{device} never hears `{message}`");
             return Err(about(about(wrong(expected, "it did"), &device), message));
         }
-        let deaf: Vec<&str> =
-            deaf().into_iter().filter(|it| deaf_before.contains(it)).map(String::as_str).collect();
-        if deaf.len() < devices.len() {
-            self.judge();
+        let said = recorder.look(|story| first_said(story, &named));
+        let said = said.unwrap_or_else(|| recorder.now());
+        if devices.iter().all(|device| self.world.was_deaf(device, said)) {
+            return Ok(Some(Aside::Vacuous(cannot_hear(&devices))));
         }
-        Ok((!deaf.is_empty()).then(|| Aside::Vacuous(cannot_hear(&deaf))))
+        self.judge();
+        Ok(None)
     }
 
     /// Whether by now, or in this time at the most, what becomes of them is settled or stored.
@@ -253,9 +250,21 @@ fn how_often(times: usize) -> String {
 }
 
 /// Devices that no message could have reached.
-fn cannot_hear(devices: &[&str]) -> String {
+fn cannot_hear(devices: &[String]) -> String {
     let verb = if devices.len() == 1 { "has" } else { "have" };
-    format!("{} {verb} no connection that could bring it", devices.join(", "))
+    format!("{} {verb} no connection that could have brought it", devices.join(", "))
+}
+
+/// When the first of these was sent, or written into a topic.
+fn first_said(story: &Story, named: &[Named]) -> Option<Duration> {
+    let is_named = |id: &str| named.iter().any(|it| it.client_msg_id.eq_ignore_ascii_case(id));
+    let sent = story.sent.iter().filter(|sent| sent.event == "sendMessage");
+    let sent = sent.filter(|sent| sent.id("clientMsgId").is_some_and(|id| is_named(&id)));
+    let published = story
+        .published
+        .iter()
+        .filter(|(_, record)| record["clientMsgId"].as_str().is_some_and(is_named));
+    sent.map(|sent| sent.at).chain(published.map(|(at, _)| *at)).min()
 }
 
 /// What is to be delivered, by name.

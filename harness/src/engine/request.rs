@@ -100,7 +100,9 @@ impl Running<'_> {
                 let expected = format!("`{call}` of {by} is answered {}", wanted.value);
                 return Err(about(wrong(expected, format!("{status} {reply}")), by));
             }
-        } else if status >= 400 {
+        } else if status < 400 {
+            self.judge();
+        } else {
             let expected = format!("`{call}` of {by} succeeds");
             return Err(about(wrong(expected, format!("{status} {reply}")), by));
         }

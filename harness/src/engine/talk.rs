@@ -224,7 +224,7 @@ impl Running<'_> {
                     WaitFor::Connected => known.is_connected(),
                     WaitFor::Disconnected => known.ended().is_some(),
                     WaitFor::Closed => known.closed.is_some(),
-                    WaitFor::Upgraded => known.upgraded.is_some(),
+                    WaitFor::Upgraded => known.upgraded.is_some() && known.ended().is_none(),
                     WaitFor::Answered => {
                         asked(story, id).count() > 0
                             && asked(story, id).all(|sent| !sent.acks.is_empty())
@@ -237,7 +237,7 @@ impl Running<'_> {
                     WaitFor::Connected => ("is connected", "it is not"),
                     WaitFor::Disconnected => ("is disconnected", "it is connected"),
                     WaitFor::Closed => ("has no transport any more", "it is open"),
-                    WaitFor::Upgraded => ("has gone over to a WebSocket", "it still polls"),
+                    WaitFor::Upgraded => ("has gone over to a WebSocket", "it has not"),
                     WaitFor::Answered => {
                         let missing = self.world.recorder.look(|story| {
                             let (id, _) = story.connection_of(&name)?;

@@ -16,7 +16,7 @@ use crate::{
     contract::FOREIGN_ORIGIN,
     deploy::Site,
     generate::Source,
-    history::{Recorder, Story, What},
+    history::{Recorder, What},
     scenario::{Scenario, Spanned, Time, TimeNames, Who},
 };
 
@@ -69,7 +69,8 @@ struct Names {
     messages: BTreeMap<String, Vec<Named>>,
     /// How often a name was given to messages.
     rounds: BTreeMap<String, usize>,
-    stopped: BTreeSet<String>,
+    /// Since when they do nothing.
+    stopped: BTreeMap<String, Duration>,
     /// What is broken and must be mended before the judgement.
     broken: BTreeSet<String>,
     /// Topic, key and value of what the scenario has published itself.
@@ -148,7 +149,7 @@ impl World {
         body: Option<String>,
         address: Option<SocketAddr>,
     ) -> Result<Answer, String> {
-        let address = address.ok_or("no gateway runs")?;
+        let address = address.ok_or("every gateway is stopped or frozen")?;
         let verb =
             reqwest::Method::from_bytes(verb.as_bytes()).map_err(|error| error.to_string())?;
         let mut request = self.http.request(verb, format!("http://{address}{path}"));
@@ -194,7 +195,7 @@ impl World {
     /// The name of the gateway that is asked: this one, or any that runs.
     pub(super) fn asked(&self, name: Option<&str>) -> Option<String> {
         let names = self.names();
-        let runs = |name: &String| !names.stopped.contains(name);
+        let runs = |name: &String| !names.stopped.contains_key(name);
         let all = || (0..self.site.gateways.len()).map(numbered);
         name.map(str::to_owned).or_else(|| all().find(runs))
     }
@@ -312,14 +313,12 @@ impl World {
         time.value.resolve(self.times)
     }
 
-    /// Something was broken on purpose. `keeps_running`: it is still heard, and still hears.
+    /// Something was broken on purpose. `keeps_running`: it still takes requests.
     pub(super) fn broken(&self, what: &str, text: String, keeps_running: bool) {
         let mut names = self.names();
         names.broken.insert(what.to_owned());
-        if keeps_running {
-            names.stopped.remove(what);
-        } else {
-            names.stopped.insert(what.to_owned());
+        if !keeps_running {
+            names.stopped.entry(what.to_owned()).or_insert_with(|| self.recorder.now());
         }
         drop(names);
         self.recorder.push(What::Broken { what: what.to_owned(), text });
@@ -350,12 +349,17 @@ impl World {
         self.names().dead.insert(what.to_owned())
     }
 
-    /// Whether nothing can reach this device: its network is down, or it has no connection.
-    pub(super) fn is_deaf(&self, device: &str) -> bool {
-        let is_open = |story: &Story| {
-            story.connection_of(device).is_some_and(|(_, known)| known.closed.is_none())
-        };
-        self.names().stopped.contains(device) || !self.recorder.look(is_open)
+    /// Whether nothing that was said since then could have reached this device: it had no connection, or one to a gateway
+    /// that did nothing.
+    pub(super) fn was_deaf(&self, device: &str, since: Duration) -> bool {
+        let stopped = self.names().stopped.clone();
+        !self.recorder.look(|story| {
+            story.connections.values().any(|known| {
+                known.device == device
+                    && known.closed.is_none_or(|closed| closed > since)
+                    && stopped.get(&known.gateway).is_none_or(|at| *at > since)
+            })
+        })
     }
 
     pub(super) fn all_broken(&self) -> Vec<String> {

@@ -82,7 +82,7 @@ impl Linter<'_> {
 
     /// Whether the gateway that a request names runs by then; a problem if not.
     pub(super) fn must_reply(&mut self, request: &Request) {
-        let Some(to) = &request.to else { return };
+        let Some(to) = &request.to else { return self.must_have_a_gateway((&request.call).into()) };
         self.must_be_up(&to.value, to.into());
         let is_api = ["/rooms", "/users"].iter().any(|it| request.call.value.contains(it));
         if let Some(status) = request.status.as_ref().filter(|status| status.value < 400)
@@ -96,7 +96,7 @@ impl Linter<'_> {
 
     /// Whether it is frozen, and no block beside this one may thaw it.
     pub(super) fn sleeps(&self, process: &str) -> bool {
-        self.blocks == 0 && self.known.frozen.contains(process)
+        self.known.frozen.contains(process) && !self.is_mended_beside(process)
     }
 
     /// Whether a payload can be answered so; a problem if not.

@@ -1,7 +1,9 @@
 //! Steps that break something, and who is gone after them.
 
 use super::{Linter, people::numbered};
-use crate::scenario::{Backends, Crash, EndHow, Network, NetworkState, Place, Spanned, Step, Stop};
+use crate::scenario::{
+    Backends, Crash, EndHow, Network, NetworkState, Place, Spanned, Step, Stop, Who,
+};
 
 /// The servers of a stack.
 const SERVERS: [&str; 3] = ["kafka", "redis", "postgres"];
@@ -164,7 +166,7 @@ impl Linter<'_> {
 
     /// Nobody connects over a network that is cut.
     pub(super) fn must_have_a_network(&mut self, device: &str, place: Place) {
-        if self.blocks == 0 && self.known.cut.contains(device) {
+        if self.known.cut.contains(device) && !self.is_mended_beside(device) {
             let problem = self.problem(place, format!("the network of `{device}` is cut by then"));
             let help = format!("put `- network: {{ device: {device}, state: resume }}` before");
             self.report(problem.with_help(help));
@@ -181,9 +183,26 @@ impl Linter<'_> {
         }
     }
 
+    /// What is asked over HTTP is asked of any gateway that runs.
+    pub(super) fn must_have_a_gateway(&mut self, place: Place) {
+        let gateways = numbered("gw", self.scenario.stack.gateways.value);
+        if gateways.iter().all(|gateway| self.is_down(gateway)) {
+            let problem = self.problem(place, "no gateway runs by then");
+            self.report(problem.with_help("put `- thaw: gw1` or `- start: gw1` before this step"));
+        }
+    }
+
     /// Whether it is frozen or stopped, and no block beside this one may mend it.
     pub(super) fn is_down(&self, what: &str) -> bool {
-        self.sleeps(what) || self.blocks == 0 && self.known.stopped.contains(what)
+        self.sleeps(what) || self.known.stopped.contains(what) && !self.is_mended_beside(what)
+    }
+
+    /// Whether a block beside this one mends it, or whatever it stands for.
+    pub(super) fn is_mended_beside(&self, what: &str) -> bool {
+        let (actor, _) = what.split_once('.').unwrap_or((what, ""));
+        let group = if what.starts_with("gw") { "gateways" } else { "workers" };
+        let names = [what, actor, group, Who::EVERYONE];
+        self.beside.iter().any(|mended| names.iter().any(|name| mended.contains(*name)))
     }
 
     /// What only froze cannot be started again.
@@ -209,4 +228,20 @@ impl Linter<'_> {
         }
         self.is_one_of("process", &what.value, &known, what.into())
     }
+}
+
+/// What these steps mend: processes, groups of them, and devices whose network they resume.
+pub(super) fn mended(steps: &[Spanned<Step>]) -> Vec<String> {
+    let mut all = Vec::new();
+    for step in steps {
+        if let Step::Start(what) | Step::Thaw(what) = &step.value {
+            all.push(what.value.clone());
+        } else if let Step::Restart(stop) | Step::RollingRestart(stop) = &step.value {
+            all.push(stop.what.value.clone());
+        } else if let Step::Network(network) = &step.value {
+            all.push(network.device.value.clone());
+        }
+        all.extend(step.value.blocks().into_iter().flat_map(mended));
+    }
+    all
 }

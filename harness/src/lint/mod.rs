@@ -21,6 +21,8 @@ mod steps;
 use known::Known;
 pub use stack::SETTINGS;
 
+use std::collections::BTreeSet;
+
 use crate::scenario::{INVARIANTS, Place, Problem, RULES, Scenario, Spanned, Step, Time, Who};
 
 /// Everything that is wrong with `scenario`, which was read from `source`, in the order of the lines.
@@ -34,6 +36,7 @@ pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
         used: None,
         is_again: false,
         blocks: 0,
+        beside: Vec::new(),
     };
     linter.head();
     linter.stack();
@@ -62,6 +65,8 @@ struct Linter<'a> {
     is_again: bool,
     /// How many `parallel`s what is read stands in.
     blocks: usize,
+    /// What the blocks beside these mend.
+    beside: Vec<BTreeSet<String>>,
 }
 
 struct Used {

@@ -101,6 +101,18 @@ impl Linter<'_> {
             self.room(&room.value, room.into());
         }
         self.messages(expect);
+        self.servers(expect);
+    }
+
+    /// Whether there is what is looked into, and whether it runs.
+    fn servers(&mut self, expect: &Expect) {
+        let Expect { presence, redis, history, stored, topic, .. } = expect;
+        for (server, subject) in [("redis", presence), ("postgres", history)] {
+            if let Some(subject) = subject {
+                self.must_be_up(server, subject.into());
+                self.must_have_a_gateway(subject.into());
+            }
+        }
         let is_real = self.scenario.stack.backends != Backends::Embedded;
         for (what, subject) in [("Redis", redis), ("Postgres", stored), ("Kafka", topic)] {
             let Some(subject) = subject.as_ref() else { continue };

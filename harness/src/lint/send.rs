@@ -26,6 +26,9 @@ impl Linter<'_> {
         // Whatever becomes of a payload is right where the step does not say.
         if payload.is_none() || send.ack.is_some() {
             self.must_be_answered(&from.value, send.ack.as_ref(), from.into());
+            if send.ack.as_ref().is_none_or(|ack| ack.value == AckWanted::Accepted) {
+                self.must_be_up("kafka", from.into());
+            }
         }
         if let Some(Spanned { value: Text::Literal(literal), .. }) = text {
             self.names_in(literal, step.into());

@@ -1,6 +1,6 @@
 //! Steps, one after the other, with what is true by then.
 
-use super::{Linter, Used, answers::GOODBYES, known::Known, people::numbered};
+use super::{Linter, Used, answers::GOODBYES, faults::mended, known::Known, people::numbered};
 use crate::files::SCENARIO_ENDS;
 use crate::scenario::{
     AckWanted, Backends, Client, Connect, Join, Parallel, Place, Port, Repeat, Request, Spanned,
@@ -319,7 +319,9 @@ impl Linter<'_> {
         self.blocks += 1;
         let before = self.known.clone();
         let mut blocks: Vec<Known> = Vec::new();
-        for block in &parallel.0 {
+        for (index, block) in parallel.0.iter().enumerate() {
+            let others = parallel.0.iter().enumerate().filter(|(n, _)| *n != index);
+            self.beside.push(others.flat_map(|(_, other)| mended(other)).collect());
             // A block cannot count on what another one does meanwhile.
             self.known = before.clone();
             for step in block {
@@ -335,6 +337,7 @@ impl Linter<'_> {
                 self.report(self.problem(step, text).with_help("give them two names"));
             }
             blocks.push(self.known.clone());
+            self.beside.pop();
         }
         self.known = before.after(&blocks);
         self.blocks -= 1;

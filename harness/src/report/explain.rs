@@ -5,8 +5,10 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use crate::{
-    history::{Story, What, moment, shown},
+    history::{IdNames, Story, What, moment, shown},
     verdict::{Failure, Run},
 };
 
@@ -72,10 +74,12 @@ fn seen(run: &Run, failure: &Failure) -> Seen {
     seen.extend(connections(run, &about));
     seen.extend(presence(run, &about));
     seen.extend(messages(run, &about));
-    seen.extend(stays(run, &about));
+    let speaks_of_rooms = ["join", "leave"].iter().any(|verb| failure.step.starts_with(verb));
+    seen.extend(stays(run, &about, speaks_of_rooms));
     seen.sort();
     seen.dedup();
-    seen
+    let names = IdNames::new(&run.history, &about.story);
+    seen.into_iter().map(|(at, text)| (at, names.in_words(&text))).collect()
 }
 
 /// Who and what a failure is about.
@@ -147,8 +151,12 @@ fn faults(run: &Run, about: &About) -> Seen {
                 continue;
             }
             seen.push((entry.at, format!("{text} at {at}")));
-        } else if let What::Published { topic, .. } = &entry.what {
-            seen.push((entry.at, format!("another program writes into {topic} at {at}")));
+        } else if let What::Published { topic, value, .. } = &entry.what {
+            let record: Value = serde_json::from_str(value).unwrap_or_default();
+            let what = record["clientMsgId"]
+                .as_str()
+                .map_or_else(|| "a record".to_owned(), |id| run.history.name(&id.to_lowercase()));
+            seen.push((entry.at, format!("another program writes {what} into {topic} at {at}")));
         }
     }
     seen
@@ -229,7 +237,8 @@ fn messages(run: &Run, about: &About) -> Seen {
 }
 
 /// Who of those that it is about came into the rooms of its messages, or left them, or wanted to.
-fn stays(run: &Run, about: &About) -> Seen {
+/// `all`: whatever the rooms are.
+fn stays(run: &Run, about: &About, all: bool) -> Seen {
     let story = &about.story;
     let mut rooms: BTreeSet<String> = BTreeSet::new();
     for sent in story.sent.iter().filter(|sent| sent.event == "sendMessage") {
@@ -240,6 +249,13 @@ fn stays(run: &Run, about: &About) -> Seen {
             rooms.insert(room);
         }
     }
+    for (_, record) in &story.published {
+        let id = |field: &str| record[field].as_str().unwrap_or_default().to_lowercase();
+        if about.is_message(run.history.name(&id("clientMsgId")).trim_matches('`')) {
+            rooms.insert(id("roomId"));
+        }
+    }
+    let is_meant = |room: &str| all || rooms.contains(&room.to_lowercase());
     let mut seen = Seen::new();
     for sent in &story.sent {
         let (done, verb) = match sent.event.as_str() {
@@ -248,7 +264,7 @@ fn stays(run: &Run, about: &About) -> Seen {
             _ => continue,
         };
         let device = story.device(sent.connection);
-        let room = sent.id("roomId").filter(|room| rooms.contains(room));
+        let room = sent.id("roomId").filter(|room| is_meant(room));
         let Some(room) = room.filter(|_| about.devices.contains(device)) else { continue };
         let room = run.history.name(&room);
         seen.extend(sent.acks.iter().map(|(at, ack)| {
@@ -265,7 +281,7 @@ fn stays(run: &Run, about: &About) -> Seen {
         let change = call.strip_prefix("POST /rooms/").and_then(|rest| rest.split_once('/'));
         if let Some((room, verb)) = change
             && about.actors.contains(&user)
-            && rooms.contains(&room.to_lowercase())
+            && is_meant(room)
         {
             let (room, at) = (run.history.name(room), moment(entry.at));
             let answer = match status {

@@ -16,6 +16,9 @@ const DEPTH_MAX: usize = 5;
 /// How long the files that a scenario uses may be in all, in bytes; one that is used twice counts twice.
 const BYTES_MAX: usize = 1_000_000;
 
+/// What would change the text around a parameter.
+const NO_PARAMETERS: [char; 3] = ['\n', '"', '\\'];
+
 /// A shared file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,9 +60,16 @@ fn load(
                 let said = format!("`{}` has no `${{{name}}}` to fill in", path.display());
                 return Err(Problem::new(file, source, Place::from(value), said));
             }
-            if let Some(value) = shared.with.values().find(|value| value.value.contains('\n')) {
-                let said = "what a parameter stands for has one line";
+            if let Some(value) = shared.with.values().find(|it| it.value.contains(NO_PARAMETERS)) {
+                let said = "what a parameter stands for is put in as it is: it has one line, no `\"` and no `\\`";
                 return Err(Problem::new(file, source, Place::from(value), said));
+            }
+            if text.lines().any(|line| line.starts_with("scenario:")) {
+                let said =
+                    format!("`{}` is a scenario, not a file of shared steps", path.display());
+                return Err(
+                    problem(said).with_help("such a file begins with `shared:` or `steps:`")
+                );
             }
             let written = text;
             let text = filled(&written, &shared.with, bytes_left).ok_or_else(|| {
