@@ -2,8 +2,8 @@
 //! FILE says what is wrong. `saboteur-lose-every-tenth` is a symbolic link to this program.
 //!
 //! Called like the gateway, it starts the real one (`gateway` above this program) on another address, stands in front of
-//! it as a proxy, and ends with it. `saboteur list` names all mutants. Frozen (`SIGSTOP`) only the proxy stops: the gateway
-//! behind it keeps its lease, so fixtures that freeze gateways prove nothing here.
+//! it as a proxy, and ends with it; both are of one process group, which is killed and frozen as one. `saboteur list` names
+//! all mutants.
 
 mod gate;
 mod mutants;

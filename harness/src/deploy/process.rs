@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep, timeout},
@@ -156,11 +156,18 @@ impl Process {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// To it and to what it has started, at once: what outlives it, if only for a moment, would still speak to Redis. Only
+    /// being asked to end is for itself to hand on.
     fn signal(&self, signal: Signal) -> Result<(), DeployError> {
         let pid = self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok());
         // Not waited for yet, so the pid is still its own.
         let Some(pid) = pid.and_then(Pid::from_raw) else { return Ok(()) };
-        kill_process(pid, signal).map_err(|error| DeployError::Io {
+        let sent = if signal == Signal::TERM {
+            kill_process(pid, signal)
+        } else {
+            kill_process_group(pid, signal)
+        };
+        sent.map_err(|error| DeployError::Io {
             doing: format!("signalling `{}`", self.name),
             source: error.into(),
         })
@@ -185,6 +192,7 @@ fn spawn(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|source| DeployError::NoProgram { program: program.to_owned(), source })

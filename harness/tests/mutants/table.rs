@@ -113,7 +113,7 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("refuses-retries", &["retries"], "retry-once"),
     caught("takes-ids-of-others-for-retries", &["retries"], "nothing-lost"),
     caught("keeps-the-words-of-the-retry", &["retries"], "as-sent"),
-    caught("never-answers-the-probe-of-an-upgrade", &["connect"], "frames"),
+    caught("never-answers-the-probe-of-an-upgrade", &["connect"], "connect-transports"),
     caught("lets-expired-tokens-in", &["connect"], "connect-bad-token"),
     caught("lets-devices-without-a-token-in", &["connect"], "connect-bad-token"),
     caught("lets-numbers-in-as-tokens", &["connect"], "connect-bad-token"),
