@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use super::{Finding, faults::Fault, words::Key};
 use crate::history::{Delivery, History, Inside, Sent, Story, moment};
 
@@ -172,7 +174,12 @@ fn is_late(story: &Story, stay: &Inside, delivery: &Delivery, faults: &[Fault<'_
     let was_said_in_time = || {
         let id = delivery.id("clientMsgId");
         let sent = story.sent.iter().filter(|sent| sent.id("clientMsgId").as_ref() == Some(&id));
+        let is_it = |record: &Value| {
+            record["clientMsgId"].as_str().is_some_and(|it| it.to_lowercase() == id)
+        };
+        let written = story.published.iter().filter(|(_, record)| is_it(record));
         let times = sent.map(|sent| sent.at).chain(story.deliveries_of(&id).map(|heard| heard.at));
+        let times = times.chain(written.map(|(at, _)| *at));
         times.min().is_some_and(|said| stay.left.is_some_and(|left| said <= left))
     };
     touches(&known.gateway) || touches("kafka") || touches(&known.device) && was_said_in_time()

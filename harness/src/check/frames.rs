@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Finding;
+use super::{Finding, faults::Fault};
 use crate::contract::{CONTENT_UNITS_MAX, is_id, is_message_id, is_message_time};
 use crate::{
     history::{History, Story, What, id_and_json},
@@ -37,6 +37,7 @@ pub(super) fn frames(
     for (at, connection, reason) in &story.malformed {
         report(*at, format!("{}: {reason}", story.device(*connection)));
     }
+    let faults = Fault::all(history);
     let mut opened = BTreeSet::new();
     // How often each asked for the namespace, and was let in.
     let (mut asked, mut welcomed) = (BTreeMap::new(), BTreeMap::new());
@@ -48,7 +49,19 @@ pub(super) fn frames(
         }
         if let What::StillPolls { connection } = &entry.what {
             let device = story.device(*connection);
-            report(entry.at, format!("{device} still polls: its upgrade never came about"));
+            // What was slow then may have been given up.
+            let was_broken = story.connections.get(connection).is_some_and(|known| {
+                let theirs = |fault: &&Fault<'_>| {
+                    [&known.device, &known.gateway].iter().any(|it| *it == fault.what)
+                };
+                faults
+                    .iter()
+                    .filter(theirs)
+                    .any(|fault| fault.touches(known.opened, entry.at, Duration::ZERO))
+            });
+            if !was_broken {
+                report(entry.at, format!("{device} still polls: its upgrade never came about"));
+            }
         }
         let What::Received { connection, packet } = &entry.what else { continue };
         let Some(known) = story.connections.get(connection) else { continue };

@@ -109,11 +109,11 @@ impl Cli {
             Err(error) => {
                 terminal::note(&format!("error: {error:#}"));
                 let stack_error = error.downcast_ref::<StackError>();
-                // What cannot be written says nothing about what was asked.
-                let is_of_writing =
+                // A file or an address that cannot be used says nothing about what was asked.
+                let is_of_the_machine =
                     error.chain().any(<dyn std::error::Error + 'static>::is::<io::Error>);
                 let is_lacking = stack_error.is_some_and(StackError::is_lacking);
-                ExitCode::from(if is_lacking || is_of_writing { LACKING } else { FAILED })
+                ExitCode::from(if is_lacking || is_of_the_machine { LACKING } else { FAILED })
             }
         }
     }

@@ -105,9 +105,14 @@ impl Process {
             EndHow::Freeze => return self.freeze(),
         }
         self.is_frozen = false;
-        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let Some(child) = &mut self.child else { return Ok(()) };
         let name = self.name.clone();
-        match timeout(END_LIMIT, child.wait()).await {
+        let ended = timeout(END_LIMIT, child.wait()).await;
+        if ended.is_err() {
+            self.signal(Signal::KILL)?;
+        }
+        self.child = None;
+        match ended {
             Err(_) => {
                 let seconds = END_LIMIT.as_secs();
                 Err(DeployError::NotEnded { name, seconds, log: tail(&self.log) })
@@ -171,6 +176,13 @@ impl Process {
             doing: format!("signalling `{}`", self.name),
             source: error.into(),
         })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself; nobody is left who could be told.
+        let _ = self.signal(Signal::KILL);
     }
 }
 

@@ -1,9 +1,6 @@
 //! Steps about who hears a message: `deliver` and `never`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -16,7 +13,7 @@ use super::{
     world::Named,
 };
 use crate::{
-    history::{Delivery, Story, shown},
+    history::{Delivery, Sent, Story, shown},
     scenario::{Deliver, Never},
     verdict::{Failure, Margin},
 };
@@ -195,7 +192,8 @@ impl Running<'_> {
     async fn is_told(&self, named: &[Named], limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {
-            if self.is_settled(named) || self.is_stored(named).await {
+            let open: Vec<&Named> = named.iter().filter(|it| !self.is_settled(it)).collect();
+            if open.is_empty() || self.is_stored(&open).await {
                 return true;
             }
             if Instant::now() >= deadline {
@@ -205,26 +203,24 @@ impl Running<'_> {
         }
     }
 
-    /// Whether somebody has heard each of them, or it was refused, or it has to wait for what is broken.
-    fn is_settled(&self, named: &[Named]) -> bool {
+    /// Whether somebody has heard it, or it was refused, or it has to wait for what is broken.
+    fn is_settled(&self, named: &Named) -> bool {
         let is_broken = self.world.all_broken().iter().any(|what| !what.contains('.'));
         let is_final =
             |ack: &Value| ack["status"] == "FAILED" || is_broken && ack["status"] == "ACCEPTED";
         self.world.recorder.look(|story| {
-            let answered = story.sent.iter().filter(|sent| {
-                sent.event == "sendMessage" && sent.acks.iter().any(|(_, ack)| is_final(ack))
-            });
-            let answered: BTreeSet<String> =
-                answered.filter_map(|sent| sent.id("clientMsgId")).collect();
-            named.iter().all(|it| {
-                story.deliveries_of(&it.client_msg_id).next().is_some()
-                    || answered.contains(&it.client_msg_id)
-            })
+            let is_answered = |sent: &Sent| {
+                sent.event == "sendMessage"
+                    && sent.id("clientMsgId").as_ref() == Some(&named.client_msg_id)
+                    && sent.acks.iter().any(|(_, ack)| is_final(ack))
+            };
+            story.deliveries_of(&named.client_msg_id).next().is_some()
+                || story.sent.iter().any(is_answered)
         })
     }
 
     /// Whether all of them are in the history: who is in the room must have heard them by now, or will at once.
-    async fn is_stored(&self, messages: &[Named]) -> bool {
+    async fn is_stored(&self, messages: &[&Named]) -> bool {
         let mut rooms: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for message in messages {
             let room = message.room.as_str();

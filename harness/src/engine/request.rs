@@ -37,7 +37,7 @@ impl Running<'_> {
                     return Ok(Some(Aside::Margin(Margin { used, limit })));
                 }
                 Ok(()) => {
-                    let failure = missed.unwrap_or_else(|| wrong("this answer", "none"));
+                    let failure = missed.unwrap_or_else(|| wrong("this answer", "it came later"));
                     return Err(Failure { late: Some(late), ..in_time(failure, limit) });
                 }
                 Err(failure) if used > limit + LATE_LIMIT => {

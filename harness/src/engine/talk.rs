@@ -154,7 +154,11 @@ impl Running<'_> {
             self.judge();
         }
         if wanted == AckWanted::Any && !self.has_sent(device, asking.before) {
-            let reason = format!("nothing of it left {device}, whose connection was over");
+            let is_over = self.world.recorder.look(|story| {
+                story.connection_of(device).is_none_or(|(_, known)| known.ended().is_some())
+            });
+            let why = if is_over { "connection was over" } else { "network was too slow for it" };
+            let reason = format!("nothing of it left {device}, whose {why}");
             return Ok(Some(Aside::Vacuous(reason)));
         }
         Ok(within.as_ref().map(|_| Aside::Margin(Margin { used, limit })))

@@ -3,7 +3,7 @@
 use super::Linter;
 use crate::{
     contract::{MESSAGE_ERRORS, ROOM_ERRORS},
-    scenario::{AckWanted, Generator, Place, Request, Spanned},
+    scenario::{AckWanted, Generator, Place, Send, Spanned},
 };
 
 /// What says that a payload is none.
@@ -57,6 +57,13 @@ impl Linter<'_> {
         }
     }
 
+    /// A device wants an ack, unless the step says that it wants none.
+    pub(super) fn asks(&mut self, device: &str, ack: Option<&Spanned<AckWanted>>) {
+        if ack.is_none_or(|ack| ack.value != AckWanted::None) {
+            self.known.asked.insert(device.to_owned());
+        }
+    }
+
     /// Whether the device's gateway hears it and answers by then; a problem if an answer is wanted.
     pub(super) fn must_be_answered(
         &mut self,
@@ -80,37 +87,26 @@ impl Linter<'_> {
         }
     }
 
-    /// Whether the gateway that a request names runs by then; a problem if not.
-    pub(super) fn must_reply(&mut self, request: &Request) {
-        let Some(to) = &request.to else { return self.must_have_a_gateway((&request.call).into()) };
-        self.must_be_up(&to.value, to.into());
-        let is_api = ["/rooms", "/users"].iter().any(|it| request.call.value.contains(it));
-        if let Some(status) = request.status.as_ref().filter(|status| status.value < 400)
-            && is_api
-            && !request.token.is_good()
-        {
-            let problem = self.problem(status, "without a good token the answer is 401");
-            self.report(problem.with_help("write `status: 401`, or leave `token` out"));
-        }
-    }
-
     /// Whether it is frozen, and no block beside this one may thaw it.
     pub(super) fn sleeps(&self, process: &str) -> bool {
         self.known.frozen.contains(process) && !self.is_mended_beside(process)
     }
 
     /// Whether a payload can be answered so; a problem if not.
-    pub(super) fn payload_of_message(
-        &mut self,
-        payload: &Spanned<serde_json::Value>,
-        ack: Option<&Spanned<AckWanted>>,
-    ) {
-        let Some(ack) = ack else { return };
+    pub(super) fn payload_of_message(&mut self, payload: &Spanned<serde_json::Value>, send: &Send) {
+        let Some(ack) = &send.ack else { return };
+        // What a reply has told may be no room, and where there is none a payload names none.
+        let is_room = match &send.room {
+            Some(room) => !self.known.captured.contains(&room.value),
+            None => self.has_rooms(),
+        };
         let made_up = payload.value.as_str().and_then(Generator::named);
         let lacks = FIELDS.into_iter().find(|field| payload.value[*field].is_null());
         let refused = format!("write `ack: {INVALID}`");
         let (text, help) = match (&ack.value, made_up, lacks) {
-            (AckWanted::Error(error), Some(Generator::Payload), _) if error == INVALID => {
+            (AckWanted::Error(error), Some(Generator::Payload), _)
+                if error == INVALID && is_room =>
+            {
                 let text = format!("what `any payload` makes is never answered `{INVALID}`");
                 (text, "write `{{ any malformed payload }}`".to_owned())
             }

@@ -23,8 +23,7 @@ impl Linter<'_> {
             self.must_end(*how, what);
             if self.process(what) {
                 self.end_of_gateway(&what.value);
-                self.known.stopped.remove(&what.value);
-                self.known.frozen.remove(&what.value);
+                self.known.runs(&what.value);
             }
         } else if let Step::RollingRestart(Stop { what, how }) = step {
             self.must_end(*how, what);
@@ -40,28 +39,20 @@ impl Linter<'_> {
                 }
                 for process in all {
                     self.end_of_gateway(&process);
-                    self.known.stopped.remove(&process);
-                    self.known.frozen.remove(&process);
+                    self.known.runs(&process);
                 }
             }
         } else if let Step::Start(what) = step {
-            if self.process(what) && !self.known.stopped.remove(&what.value) {
-                let problem = self.problem(what, format!("`{}` runs already", what.value));
-                let is_frozen = self.known.frozen.contains(&what.value);
-                self.report(if is_frozen {
-                    problem.with_help("it is frozen: write `thaw`")
-                } else {
-                    problem
-                });
+            if self.process(what) {
+                self.start(what);
             }
         } else if let Step::Freeze(what) = step {
             if self.process(what) {
                 self.freeze(what);
             }
         } else if let Step::Thaw(what) = step {
-            if self.process(what) && !self.known.frozen.remove(&what.value) {
-                let problem = self.problem(what, format!("`{}` is not frozen by then", what.value));
-                self.report(problem.with_help("only what a `freeze` has stopped can go on"));
+            if self.process(what) {
+                self.thaw(what);
             }
         } else {
             return;
@@ -89,6 +80,25 @@ impl Linter<'_> {
         if !self.known.frozen.insert(what.value.clone()) {
             self.report(self.problem(what, format!("`{}` is frozen already", what.value)));
         }
+    }
+
+    fn start(&mut self, what: &Spanned<String>) {
+        if self.known.frozen.contains(&what.value) {
+            let problem = self.problem(what, format!("`{}` runs already", what.value));
+            return self.report(problem.with_help("it is frozen: write `thaw`"));
+        }
+        if !self.known.stopped.contains(&what.value) {
+            self.report(self.problem(what, format!("`{}` runs already", what.value)));
+        }
+        self.known.runs(&what.value);
+    }
+
+    fn thaw(&mut self, what: &Spanned<String>) {
+        if !self.known.frozen.contains(&what.value) {
+            let problem = self.problem(what, format!("`{}` is not frozen by then", what.value));
+            return self.report(problem.with_help("only what a `freeze` has stopped can go on"));
+        }
+        self.known.runs(&what.value);
     }
 
     fn crash(&mut self, crash: &Crash) {
@@ -145,9 +155,7 @@ impl Linter<'_> {
 
     /// The gateway of this device.
     pub(super) fn gateway_of(&self, device: &str) -> Option<&str> {
-        let (actor, device) = device.split_once('.')?;
-        let device = self.scenario.actors.get(actor)?.value.get(device)?;
-        Some(&device.value.gateway)
+        self.described(device).map(|device| device.gateway.as_str())
     }
 
     /// Nobody connects to what does not run.
@@ -157,7 +165,7 @@ impl Linter<'_> {
             let text = format!("`{device}` connects to `{gateway}`, which is stopped by then");
             let help = format!("put `- start: {gateway}` before this step");
             self.report(self.problem(place, text).with_help(help));
-        } else if let Some(gateway) = gateway.filter(|it| self.known.frozen.contains(it)) {
+        } else if let Some(gateway) = gateway.filter(|it| self.sleeps(it)) {
             let text = format!("`{device}` connects to `{gateway}`, which is frozen by then");
             let help = format!("put `- thaw: {gateway}` before this step");
             self.report(self.problem(place, text).with_help(help));
@@ -238,7 +246,9 @@ pub(super) fn mended(steps: &[Spanned<Step>]) -> Vec<String> {
             all.push(what.value.clone());
         } else if let Step::Restart(stop) | Step::RollingRestart(stop) = &step.value {
             all.push(stop.what.value.clone());
-        } else if let Step::Network(network) = &step.value {
+        } else if let Step::Network(network) = &step.value
+            && network.state != NetworkState::Cut
+        {
             all.push(network.device.value.clone());
         }
         all.extend(step.value.blocks().into_iter().flat_map(mended));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Linter;
+use super::{Linter, order::Order};
 use crate::contract::REFUSALS;
 use crate::scenario::{AckWanted, Deliver, Never, Place, Send, Spanned, Step};
 
@@ -10,7 +10,7 @@ use crate::scenario::{AckWanted, Deliver, Never, Place, Send, Spanned, Step};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Named {
     /// Its room, if that is known.
-    room: Option<String>,
+    pub(super) room: Option<String>,
     /// The error that it is refused with.
     refusal: Option<String>,
     is_accepted: bool,
@@ -22,20 +22,33 @@ pub(super) struct Named {
     is_heard: bool,
     /// How many messages have this name.
     count: usize,
-    /// Who has sent it, and as which step of all that give names, if it surely comes in this order.
-    order: Option<(String, usize)>,
+    /// What comes before it and after it, as far as the file says.
+    pub(super) order: Order,
+    /// What did not run when it was sent, and has not run since.
+    pub(super) held_by: BTreeSet<String>,
 }
 
 impl Named {
+    /// Another program writes a record of it.
+    pub(super) fn is_written(&mut self) {
+        if self.refusal.take().is_some() {
+            self.order = Order::default();
+        }
+        self.order.is_retried = true;
+        self.held_by.retain(|what| what.starts_with("gw"));
+    }
+
     /// With what another block that ran side by side knows of it.
     pub(super) fn merge(&mut self, other: &Self) {
-        let Self { room, refusal, is_accepted, there, later, is_heard, count, order } = other;
+        let Self { room, refusal, is_accepted, there, later, is_heard, count, order, held_by } =
+            other;
         (self.room, self.refusal) = (room.clone(), refusal.clone());
         self.is_accepted |= is_accepted;
         self.is_heard |= is_heard;
-        (self.count, self.order) = (*count, order.clone());
+        (self.count, self.order) = (*count, *order);
         self.there.extend(there.iter().cloned());
         self.later.extend(later.iter().cloned());
+        self.held_by.retain(|what| held_by.contains(what));
     }
 }
 
@@ -53,8 +66,8 @@ impl Linter<'_> {
             None => send.payload.is_none(),
             Some(ack) => *ack == AckWanted::Accepted,
         };
-        let known = self.known.messages.get(&name.value);
-        let mut named = if let (Some(_), Some(known)) = (&send.again, known) {
+        let known = self.known.messages.get(&name.value).cloned();
+        let mut named = if let (Some(_), Some(known)) = (&send.again, &known) {
             known.clone()
         } else {
             let room = send.room.as_ref().map(|room| room.value.clone());
@@ -64,12 +77,15 @@ impl Linter<'_> {
         if refusal.is_none() {
             named.refusal = None;
         }
-        // A retry may be the one that counts, and blocks go side by side.
-        let is_ordered = send.again.is_none() && is_accepted && self.blocks == 0 && !self.is_again;
-        named.order = is_ordered.then(|| (send.from.value.clone(), self.known.messages.len()));
         named.is_accepted |= is_accepted;
         // Of a retry the first one may have been kept, or was for sure.
-        let is_first = send.again.is_none() || known.is_some_and(|it| it.refusal.is_some());
+        let is_first =
+            send.again.is_none() || known.as_ref().is_some_and(|it| it.refusal.is_some());
+        named.order = self.order_of(named.order, is_first, is_accepted);
+        named.order.is_retried |= send.again.is_some();
+        if is_first {
+            named.held_by = self.down();
+        }
         if is_first || !known.is_some_and(|it| it.is_heard) {
             self.find_hearers(&mut named, is_first);
         }
@@ -83,6 +99,9 @@ impl Linter<'_> {
     /// A message that another program writes gets a name; what becomes of it is not known.
     pub(super) fn writes(&mut self, name: &Spanned<String>, room: Option<&str>) {
         let mut named = Named { room: room.map(str::to_owned), count: 1, ..Named::default() };
+        // It may be stored already.
+        named.held_by = self.down();
+        named.held_by.retain(|it| it.starts_with("gw"));
         self.find_hearers(&mut named, true);
         self.calls(name, named);
     }
@@ -122,11 +141,7 @@ impl Linter<'_> {
 
     /// Whether what a device hears can be told from the file.
     fn is_sure(&self, device: &str) -> bool {
-        let pongs = device.split_once('.').is_some_and(|(actor, name)| {
-            let device = self.scenario.actors.get(actor).and_then(|it| it.value.get(name));
-            device.is_some_and(|it| it.value.pongs)
-        });
-        pongs && !self.known.unsure.contains(device)
+        self.described(device).is_some_and(|it| it.pongs) && !self.known.unsure.contains(device)
     }
 
     fn is_inside(&self, device: &str, room: &str) -> bool {
@@ -148,28 +163,6 @@ impl Linter<'_> {
         }
     }
 
-    /// What one device has sent one after the other comes in this order.
-    pub(super) fn as_sent(&mut self, names: &[Spanned<String>]) {
-        for pair in names.windows(2) {
-            let order = |name: &Spanned<String>| {
-                let message = self.known.messages.get(&name.value)?;
-                Some((message.room.clone()?, message.order.clone()?))
-            };
-            let [first, second] = pair else { continue };
-            if let (Some((room, (from, place))), Some((other, (device, before)))) =
-                (order(first), order(second))
-                && (room, &from) == (other, &device)
-                && before < place
-            {
-                let text = format!(
-                    "{from} has sent `{}` before `{}`: they come in this order",
-                    second.value, first.value
-                );
-                self.report(self.problem(second, text));
-            }
-        }
-    }
-
     /// How many messages these names stand for, where each is known.
     pub(super) fn how_many(&self, names: &[Spanned<String>]) -> Option<usize> {
         names.iter().map(|name| Some(self.known.messages.get(&name.value)?.count)).sum()
@@ -178,7 +171,10 @@ impl Linter<'_> {
     /// A message stands in the room that it was sent to, and in no other.
     pub(super) fn is_of_room(&mut self, name: &Spanned<String>, room: &str) {
         let sent_to = self.known.messages.get(&name.value).and_then(|it| it.room.clone());
-        if let Some(sent_to) = sent_to.filter(|it| it != room) {
+        // What a reply has told may be a second name of a room.
+        let is_open = |room: &str| self.known.captured.contains(room);
+        let sent_to = sent_to.filter(|it| it != room && !is_open(it) && !is_open(room));
+        if let Some(sent_to) = sent_to {
             let text = format!("`{}` was sent to `{sent_to}`, not to `{room}`", name.value);
             self.report(self.problem(name, text));
         }
@@ -197,7 +193,7 @@ impl Linter<'_> {
             self.report(self.problem(none, "`messages` is empty: nothing would be delivered"));
         }
         self.each_once(messages.iter().flat_map(|names| &names.value));
-        self.as_sent(messages.as_ref().map_or(&[], |names| &names.value));
+        self.as_sent(messages.as_ref().map_or(&[], |names| &names.value), false);
         for name in deliver.names() {
             self.message(name);
             self.must_be_kept(name);
@@ -234,11 +230,18 @@ impl Linter<'_> {
                 let text = format!("`{device}` is {state}: it can never hear `{name}`");
                 let help = format!("{help} the send");
                 self.report(self.problem(place, text).with_help(help));
+            } else {
+                for (name, _) in &named {
+                    self.can_be_heard(name, &device, place);
+                }
             }
         }
-        // Where something is broken, others may hear it much later.
-        for (name, _) in named.into_iter().filter(|_| !self.known.has_faults) {
-            if let Some(message) = self.known.messages.get_mut(&name) {
+        for (name, _) in named {
+            self.has_its_place(&name);
+            // Where something is broken, others may hear it much later.
+            if let Some(message) =
+                self.known.messages.get_mut(&name).filter(|_| !self.known.has_faults)
+            {
                 message.is_heard = true;
             }
         }

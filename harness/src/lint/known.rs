@@ -15,6 +15,8 @@ pub(super) struct Known {
     pub(super) dismissed: BTreeSet<String>,
     /// What they have done cannot be read here, so that they may be in any room or in none, connected or not.
     pub(super) unsure: BTreeSet<String>,
+    /// They have asked for an ack since they connected.
+    pub(super) asked: BTreeSet<String>,
     /// Device and room.
     pub(super) joined: BTreeSet<(String, String)>,
     /// Devices that have asked for what they had missed: they may hear a message again.
@@ -46,6 +48,7 @@ impl Known {
             lost: merged(self, blocks, |known| &known.lost),
             dismissed: merged(self, blocks, |known| &known.dismissed),
             unsure: merged(self, blocks, |known| &known.unsure),
+            asked: merged(self, blocks, |known| &known.asked),
             joined: merged(self, blocks, |known| &known.joined),
             resumed: merged(self, blocks, |known| &known.resumed),
             messages,

@@ -6,12 +6,15 @@
 mod answers;
 mod faults;
 mod hearing;
+mod held;
 mod known;
 mod members;
 mod names;
+mod order;
 mod people;
 mod publish;
 mod redis;
+mod request;
 mod seen;
 mod send;
 mod snapshot;
@@ -37,6 +40,7 @@ pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
         is_again: false,
         blocks: 0,
         beside: Vec::new(),
+        sends: 0,
     };
     linter.head();
     linter.stack();
@@ -67,6 +71,8 @@ struct Linter<'a> {
     blocks: usize,
     /// What the blocks beside these mend.
     beside: Vec<BTreeSet<String>>,
+    /// How many times a named message was sent by then.
+    sends: usize,
 }
 
 struct Used {

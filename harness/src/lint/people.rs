@@ -53,7 +53,7 @@ impl Linter<'_> {
         };
         // `room-a` and `room-b`, `lobby1` and `lobby2` are two rooms.
         let letters = |name: &str| {
-            let before = name.rsplit_once('-').map_or(name, |(before, _)| before);
+            let before = name.rsplit_once(['-', '_']).map_or(name, |(before, _)| before);
             before.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
         };
         for (index, (name, place)) in spoken.iter().enumerate() {
@@ -62,7 +62,10 @@ impl Linter<'_> {
             let known = (0..).zip(&names).filter(|it| is_known(*it)).map(|(_, name)| *name);
             let known: Vec<&str> = known.filter(|it| it != name).collect();
             let meant = closest(name, &known).filter(|meant| {
-                times(name) == 1 && name.len() > 4 && letters(name) != letters(meant)
+                // `sales` and `tales` are two words; what lacks a letter, or has two of them changed about, is none.
+                let is_other_word = name.len() == meant.len() && sorted(name) != sorted(meant);
+                let is_slip = times(meant) > 1 || !is_other_word;
+                times(name) == 1 && name.len() > 4 && letters(name) != letters(meant) && is_slip
             });
             if let Some(meant) = meant {
                 let text = format!("no other step speaks of the room `{name}`");
@@ -70,6 +73,13 @@ impl Linter<'_> {
                 self.report(problem.with_help(format!("did you mean `{meant}`?")));
             }
         }
+    }
+
+    /// Whether the scenario speaks of any room.
+    pub(super) fn has_rooms(&self) -> bool {
+        let mut spoken = Vec::new();
+        rooms_of(&self.scenario.steps, &mut spoken);
+        !self.scenario.rooms.is_empty() || !spoken.is_empty()
     }
 
     fn kind(&mut self, device: &Spanned<Device>) {
@@ -166,6 +176,12 @@ impl Linter<'_> {
         Vec::new()
     }
 
+    /// A device as the head of the scenario has it.
+    pub(super) fn described(&self, device: &str) -> Option<&Device> {
+        let (actor, device) = device.split_once('.')?;
+        Some(&self.scenario.actors.get(actor)?.value.get(device)?.value)
+    }
+
     pub(super) fn actor(&mut self, name: &str, place: Place) {
         let known: Vec<String> = self.scenario.actors.keys().cloned().collect();
         self.is_one_of("actor", name, &known, place);
@@ -209,4 +225,10 @@ fn rooms_of<'s>(steps: &'s [Spanned<Step>], spoken: &mut Vec<(&'s str, Place)>) 
             }
         }
     }
+}
+
+fn sorted(word: &str) -> Vec<char> {
+    let mut letters: Vec<char> = word.chars().collect();
+    letters.sort_unstable();
+    letters
 }

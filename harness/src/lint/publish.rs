@@ -1,6 +1,8 @@
 //! `publish`: where a record can go, and whether it can have a name.
 
 use super::Linter;
+use serde_json::Value;
+
 use crate::{
     contract::TOPICS,
     scenario::{Backends, Publish, Spanned},
@@ -20,8 +22,19 @@ impl Linter<'_> {
         self.must_be_up("kafka", topic.into());
         self.names(key);
         self.names_of(value);
+        self.again(value);
         if let Some(name) = name {
             self.published(name, publish);
+        }
+    }
+
+    /// The record may be that of a message which was sent, or refused: it is stored, and heard, whoever writes it.
+    fn again(&mut self, value: &Spanned<Value>) {
+        let id = value.value["clientMsgId"].as_str().unwrap_or_default();
+        let name = id.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        let name = name.map(|name| name.split('|').next().unwrap_or_default().trim());
+        if let Some(message) = name.and_then(|name| self.known.messages.get_mut(name)) {
+            message.is_written();
         }
     }
 

@@ -4,7 +4,7 @@ use super::Linter;
 use crate::{
     contract::{MEMBERSHIPS, TOPICS},
     plural::counted,
-    scenario::{Backends, Expect, Spanned, Step},
+    scenario::{Backends, Expect, Scenario, Spanned, Step},
 };
 
 impl Linter<'_> {
@@ -132,10 +132,14 @@ impl Linter<'_> {
         if topic.is_none() {
             self.each_once(messages());
         }
-        self.as_sent(expect.messages.as_deref().unwrap_or_default());
+        self.as_sent(expect.messages.as_deref().unwrap_or_default(), topic.is_some());
         for message in messages() {
             self.message(message);
             self.must_be_stored(message);
+            let is_accepted = topic.as_ref().is_some_and(|topic| topic.value == TOPICS[0]);
+            if !is_accepted {
+                self.can_be_stored(message);
+            }
             for room in [history, stored].into_iter().flatten() {
                 self.is_of_room(message, &room.value);
             }
@@ -150,6 +154,21 @@ impl Linter<'_> {
             );
             self.report(self.problem(count, text).with_help("leave `count` out"));
         }
+        for room in [history, stored].into_iter().flatten() {
+            self.amount(&room.value, expect.count.as_ref());
+        }
+    }
+
+    /// Whether as many messages are sent to a room in the whole file; a problem if not.
+    fn amount(&mut self, room: &str, count: Option<&Spanned<usize>>) {
+        let Some(count) = count else { return };
+        let Scenario { rooms, steps, .. } = self.scenario;
+        // A room of another name may be this one, as a reply has told it.
+        let is_other = |name: &str| rooms.contains_key(name) && name != room;
+        if let Some(most) = most(steps, &is_other).filter(|most| *most < count.value) {
+            let text = format!("`{room}` gets {}, not {}", counted(most, "message"), count.value);
+            self.report(self.problem(count, text));
+        }
     }
 
     /// A topic of the contract, and what it can have.
@@ -160,4 +179,28 @@ impl Linter<'_> {
             self.report(problem.with_help("write `count`"));
         }
     }
+}
+
+/// The most messages that these steps send anywhere but to other rooms; `None` if nobody can tell.
+fn most(steps: &[Spanned<Step>], is_other: &dyn Fn(&str) -> bool) -> Option<usize> {
+    let mut all: usize = 0;
+    for step in steps {
+        let (mut sent, mut rounds) = (0, 1);
+        if let Step::Send(send) = &step.value {
+            let goes_elsewhere = send.room.as_ref().is_some_and(|room| is_other(&room.value));
+            let is_more = send.again.is_none() && !goes_elsewhere;
+            sent = send.count.as_ref().map_or(1, |count| count.value) * usize::from(is_more);
+            // It may say which room it is for.
+            send.payload.is_none().then_some(())?;
+        } else if let Step::Raw(_) | Step::Publish(_) = &step.value {
+            return None;
+        } else if let Step::Repeat(repeat) = &step.value {
+            rounds = repeat.times.value;
+        }
+        for block in step.value.blocks() {
+            sent += most(block, is_other)?;
+        }
+        all = all.saturating_add(sent.saturating_mul(rounds));
+    }
+    Some(all)
 }

@@ -22,6 +22,7 @@ impl Linter<'_> {
             self.one_connected(from);
         }
         self.one_device(from);
+        self.asks(&from.value, send.ack.as_ref());
         self.ack("sendMessage", send.ack.as_ref());
         // Whatever becomes of a payload is right where the step does not say.
         if payload.is_none() || send.ack.is_some() {
@@ -42,7 +43,7 @@ impl Linter<'_> {
         }
         if let Some(payload) = payload {
             self.names_of(payload);
-            self.payload_of_message(payload, send.ack.as_ref());
+            self.payload_of_message(payload, send);
         }
         self.times([within]);
         let ways = [text.is_some(), payload.is_some(), again.is_some()];
@@ -90,7 +91,12 @@ impl Linter<'_> {
     fn what_is_wrong(&mut self, send: &Send) {
         let is_kind = self.kind_of_message(send.kind.as_ref(), send.ack.as_ref());
         let is_text = match send.text.as_ref().map(|text| &text.value) {
-            Some(Text::Literal(text)) => is_content(text),
+            // What a name stands for, and what is added to each of several, may make it too long.
+            Some(Text::Literal(text)) => {
+                is_content(text)
+                    && (text.len() < CONTENT_UNITS_MAX / 2 || send.count.is_none())
+                    && !text.contains("${")
+            }
             Some(Text::Any(generator)) => *generator == Generator::ChatText,
             None => false,
         };

@@ -1,16 +1,16 @@
 //! Steps, one after the other, with what is true by then.
 
-use super::{Linter, Used, answers::GOODBYES, faults::mended, known::Known, people::numbered};
+use std::collections::BTreeSet;
+
+use super::{Linter, Used, answers::GOODBYES, faults::mended, known::Known};
 use crate::files::SCENARIO_ENDS;
 use crate::scenario::{
-    AckWanted, Backends, Client, Connect, Join, Parallel, Place, Port, Repeat, Request, Spanned,
-    Step, Token, TokenPlace, Transport, Use, Wait, WaitFor, Who,
+    AckWanted, Client, Connect, Join, Parallel, Place, Repeat, Spanned, Step, Token, TokenPlace,
+    Transport, Use, Wait, WaitFor, Who,
 };
 
 /// Most rounds of a repetition.
 const ROUNDS_MAX: usize = 10_000;
-
-const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 impl Linter<'_> {
     pub(super) fn step(&mut self, step: &Spanned<Step>) {
@@ -32,6 +32,7 @@ impl Linter<'_> {
                 for (device, place) in self.devices(who, step) {
                     self.must_be_connected(&device, place);
                     self.must_be_answered(&device, None, place);
+                    self.known.asked.insert(device);
                 }
             }
             Step::Request(request) => self.request(request),
@@ -39,6 +40,7 @@ impl Linter<'_> {
                 self.writes_frames(&raw.device);
                 self.known.unsure.insert(raw.device.value.clone());
                 self.names(&raw.frame);
+                self.known.asked.insert(raw.device.value.clone());
                 if GOODBYES.contains(&raw.frame.value.as_str()) {
                     self.known.joined.retain(|(known, _)| *known != raw.device.value);
                     self.known.dismissed.insert(raw.device.value.clone());
@@ -46,26 +48,7 @@ impl Linter<'_> {
                     self.known.dismissed.remove(&raw.device.value);
                 }
             }
-            Step::Wait(Wait { device, until, within }) => {
-                self.time(within);
-                let place = Place::from(device);
-                for device in self.devices_named(&device.value, place) {
-                    if until.value != WaitFor::Connected
-                        && !self.known.ever_connected.contains(&device)
-                    {
-                        let text = format!("`{device}` was never connected by then");
-                        self.report(self.problem(place, text).with_help("connect it before"));
-                    }
-                    if until.value == WaitFor::Upgraded && !self.upgrades(&device) {
-                        let text = format!("`{device}` does not change its transport");
-                        let help = "write `transport: upgrade` where the device stands";
-                        self.report(self.problem(place, text).with_help(help));
-                    }
-                    if matches!(until.value, WaitFor::Disconnected | WaitFor::Closed) {
-                        self.loses_its_connection(&device);
-                    }
-                }
-            }
+            Step::Wait(wait) => self.wait(wait),
             Step::Expect(expect) => self.expect(step, expect),
             Step::Deliver(deliver) => self.deliver(step, deliver),
             Step::Never(never) => self.never(step, never),
@@ -81,6 +64,34 @@ impl Linter<'_> {
             Step::Parallel(parallel) => self.parallel(step, parallel),
             Step::Repeat(repeat) => self.repeat(repeat),
             Step::Use(shared) => self.shared(shared),
+        }
+    }
+
+    fn wait(&mut self, wait: &Wait) {
+        let Wait { device, until, within } = wait;
+        self.time(within);
+        let place = Place::from(device);
+        for device in self.devices_named(&device.value, place) {
+            let was_connected = self.known.ever_connected.contains(&device);
+            if until.value != WaitFor::Connected && !was_connected {
+                let text = format!("`{device}` was never connected by then");
+                self.report(self.problem(place, text).with_help("connect it before"));
+            } else if until.value == WaitFor::Answered
+                && !self.known.asked.contains(&device)
+                && self.blocks == 0
+            {
+                let text = format!("`{device}` has asked for no ack since it connected");
+                let help = format!("put a step before that asks: `- heartbeat: {device}`");
+                self.report(self.problem(place, text).with_help(help));
+            }
+            if until.value == WaitFor::Upgraded && !self.upgrades(&device) {
+                let text = format!("`{device}` does not change its transport");
+                let help = "write `transport: upgrade` where the device stands";
+                self.report(self.problem(place, text).with_help(help));
+            }
+            if matches!(until.value, WaitFor::Disconnected | WaitFor::Closed) {
+                self.loses_its_connection(&device);
+            }
         }
     }
 
@@ -103,11 +114,7 @@ impl Linter<'_> {
     fn writes_frames(&mut self, device: &Spanned<String>) {
         self.one_connected(device);
         self.one_device(device);
-        let named = device.value.split_once('.').and_then(|(actor, name)| {
-            let devices = &self.scenario.actors.get(actor)?.value;
-            devices.get(name)
-        });
-        if named.is_some_and(|named| named.value.client != Client::Raw) {
+        if self.described(&device.value).is_some_and(|it| it.client != Client::Raw) {
             let text = format!("`{}` has a client that writes no frames of ours", device.value);
             let help = "write `client: raw` where the device stands";
             self.report(self.problem(device, text).with_help(help));
@@ -143,6 +150,7 @@ impl Linter<'_> {
         for (device, place) in devices {
             self.known.ever_connected.insert(device.clone());
             self.known.lost.remove(&device);
+            self.known.asked.remove(&device);
             self.must_run(&device, place);
             self.must_have_a_network(&device, place);
             if self.known.connected.contains(&device) {
@@ -176,11 +184,7 @@ impl Linter<'_> {
     }
 
     fn upgrades(&self, device: &str) -> bool {
-        let named = device.split_once('.').and_then(|(actor, name)| {
-            let devices = &self.scenario.actors.get(actor)?.value;
-            devices.get(name)
-        });
-        named.is_some_and(|named| named.value.transport == Transport::Upgrade)
+        self.described(device).is_some_and(|it| it.transport == Transport::Upgrade)
     }
 
     /// A device, and not all of somebody's.
@@ -188,7 +192,8 @@ impl Linter<'_> {
         let actors = &self.scenario.actors;
         let first = actors.get(&device.value).and_then(|all| all.value.keys().next());
         if first.is_some() || device.value == Who::EVERYONE {
-            let problem = self.problem(device, format!("`{}` is no single device", device.value));
+            let text = format!("`{}` may be several devices: one is meant here", device.value);
+            let problem = self.problem(device, text);
             let example =
                 first.map(|first| format!("write for example `{}.{first}`", device.value));
             let help = example.unwrap_or_else(|| "name one: `alice.phone`".to_owned());
@@ -236,6 +241,7 @@ impl Linter<'_> {
         for (device, place) in self.devices(who, step) {
             self.must_be_connected(&device, place);
             self.must_be_answered(&device, ack.as_ref(), place);
+            self.asks(&device, ack.as_ref());
             // Which room it is, or whether it was let in, shows only when it runs.
             if payload.is_some() || ack.as_ref().is_some_and(|it| it.value == AckWanted::Any) {
                 self.known.unsure.insert(device.clone());
@@ -252,64 +258,6 @@ impl Linter<'_> {
                 self.known.joined.remove(&(device, room.value.clone()));
             }
         }
-    }
-
-    fn request(&mut self, request: &Request) {
-        let Request { by, call, to, capture, name, .. } = request;
-        self.actor(&by.value, by.into());
-        if let Some(to) = to {
-            // Workers have no other port.
-            let stack = &self.scenario.stack;
-            let workers = numbered("worker", stack.workers.value);
-            let is_worker = workers.contains(&to.value) && stack.backends != Backends::Embedded;
-            if is_worker && request.port == Port::Public {
-                let problem = self.problem(to, format!("`{}` has no port for everybody", to.value));
-                self.report(problem.with_help("write `port: admin` beside it"));
-            } else if !is_worker {
-                self.gateway(&to.value, to.into());
-            }
-        }
-        self.must_reply(request);
-        self.times([&request.within]);
-        if let Some(within) = request.within.as_ref().filter(|_| !call.value.starts_with("GET ")) {
-            let problem = self.problem(within, "asked again it would be done again");
-            self.report(problem.with_help("only a `GET` can be repeated"));
-        }
-        let is_call = call
-            .value
-            .split_once(' ')
-            .is_some_and(|(verb, path)| VERBS.contains(&verb) && path.starts_with('/'));
-        if !is_call {
-            let problem = self.problem(call, format!("`{}` is no request", call.value));
-            self.report(problem.with_help("write for example `call: POST /rooms`"));
-        }
-        if let Some(status) = request.status.as_ref().filter(|it| !(100..=599).contains(&it.value))
-        {
-            let text = format!("no answer has the status {}: they are 100 to 599", status.value);
-            self.report(self.problem(status, text));
-        }
-        self.names(call);
-        if let Some(body) = &request.raw_body {
-            self.names(body);
-            if body.value.contains("{{ any ") {
-                let problem = self.problem(body, "nothing is made up within `raw_body`");
-                self.report(problem.with_help("write `body:`, with `{{ any ... }}` as a value"));
-            }
-            if request.body.is_some() {
-                let text = "`raw_body` replaces `body`: write one of them";
-                self.report(self.problem(body, text));
-            }
-        }
-        for value in request.body.iter().chain(&request.reply) {
-            self.names_of(value);
-        }
-        if let Some(name) = name
-            && call.value != "POST /rooms"
-        {
-            let problem = self.problem(name, "`as` names the room that `POST /rooms` makes");
-            self.report(problem.with_help("write `capture: { name: field }` for other replies"));
-        }
-        self.known.captured.extend(capture.keys().chain(name.iter().map(|it| &it.value)).cloned());
     }
 
     fn parallel(&mut self, step: &Spanned<Step>, parallel: &Parallel) {
@@ -340,6 +288,9 @@ impl Linter<'_> {
             self.beside.pop();
         }
         self.known = before.after(&blocks);
+        // What one block has cut another one may have resumed since.
+        let resumed: BTreeSet<String> = parallel.0.iter().flat_map(|it| mended(it)).collect();
+        self.known.cut.retain(|device| before.cut.contains(device) || !resumed.contains(device));
         self.blocks -= 1;
     }
 

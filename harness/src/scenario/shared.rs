@@ -16,8 +16,8 @@ const DEPTH_MAX: usize = 5;
 /// How long the files that a scenario uses may be in all, in bytes; one that is used twice counts twice.
 const BYTES_MAX: usize = 1_000_000;
 
-/// What would change the text around a parameter.
-const NO_PARAMETERS: [char; 3] = ['\n', '"', '\\'];
+/// What may end the text around a parameter.
+const QUOTES: [char; 3] = ['"', '\'', '\\'];
 
 /// A shared file.
 #[derive(Deserialize)]
@@ -60,8 +60,8 @@ fn load(
                 let said = format!("`{}` has no `${{{name}}}` to fill in", path.display());
                 return Err(Problem::new(file, source, Place::from(value), said));
             }
-            if let Some(value) = shared.with.values().find(|it| it.value.contains(NO_PARAMETERS)) {
-                let said = "what a parameter stands for is put in as it is: it has one line, no `\"` and no `\\`";
+            if let Some(value) = shared.with.values().find(|it| it.value.contains('\n')) {
+                let said = "what a parameter stands for is put in as it is: it has one line";
                 return Err(Problem::new(file, source, Place::from(value), said));
             }
             if text.lines().any(|line| line.starts_with("scenario:")) {
@@ -78,7 +78,17 @@ fn load(
             let name = path.display().to_string();
             let read: Shared = serde_saphyr::from_str(&text).map_err(|error| {
                 let problem = in_our_words(&name, &text, &error);
-                as_written(problem, &written, &shared.with)
+                let problem = as_written(problem, &written, &shared.with);
+                let quoted = shared.with.values().find(|it| it.value.contains(QUOTES));
+                match quoted.filter(|_| problem.line.contains("${")) {
+                    Some(value) => {
+                        let said = format!("with this in it `{name}` is wrong: {}", problem.text);
+                        let help =
+                            "it is put in as it is: write it without quotes and without `\\`";
+                        Problem::new(file, source, Place::from(value), said).with_help(help)
+                    }
+                    None => problem,
+                }
             })?;
             shared.steps = read.steps;
             let folder = path.parent().unwrap_or(folder);

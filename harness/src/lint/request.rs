@@ -1,0 +1,167 @@
+//! `request`: whether there is such a call, and whether anybody is there who answers it.
+
+use super::{Linter, people::numbered};
+use crate::scenario::{Backends, Place, Port, Request, closest};
+
+const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// The paths of the contract without an id in them, and those of the probes.
+const PATHS: [&str; 6] = ["rooms", "livez", "readyz", "health", "metrics", "socket.io"];
+
+/// Those with an id between two words.
+const PATHS_OF_ONE: [(&str, &str); 5] = [
+    ("rooms", "join"),
+    ("rooms", "leave"),
+    ("rooms", "members"),
+    ("rooms", "messages"),
+    ("users", "presence"),
+];
+
+impl Linter<'_> {
+    pub(super) fn request(&mut self, request: &Request) {
+        let Request { by, call, to, capture, name, .. } = request;
+        self.actor(&by.value, by.into());
+        if let Some(to) = to {
+            // Workers have no other port.
+            let stack = &self.scenario.stack;
+            let workers = numbered("worker", stack.workers.value);
+            let is_worker = workers.contains(&to.value) && stack.backends != Backends::Embedded;
+            if is_worker && request.port == Port::Public {
+                let problem = self.problem(to, format!("`{}` has no port for everybody", to.value));
+                self.report(problem.with_help("write `port: admin` beside it"));
+            } else if !is_worker {
+                self.gateway(&to.value, to.into());
+            }
+        }
+        self.must_reply(request);
+        self.times([&request.within]);
+        if let Some(within) = request.within.as_ref().filter(|_| !call.value.starts_with("GET ")) {
+            let problem = self.problem(within, "asked again it would be done again");
+            self.report(problem.with_help("only a `GET` can be repeated"));
+        }
+        let is_call = call
+            .value
+            .split_once(' ')
+            .is_some_and(|(verb, path)| VERBS.contains(&verb) && path.starts_with('/'));
+        if is_call {
+            self.path(request);
+        } else {
+            let problem = self.problem(call, format!("`{}` is no request", call.value));
+            self.report(problem.with_help("write for example `call: POST /rooms`"));
+        }
+        if let Some(status) = request.status.as_ref().filter(|it| !(100..=599).contains(&it.value))
+        {
+            let text = format!("no answer has the status {}: they are 100 to 599", status.value);
+            self.report(self.problem(status, text));
+        }
+        self.names(call);
+        if let Some(body) = &request.raw_body {
+            self.names(body);
+            if body.value.contains("{{ any ") {
+                let problem = self.problem(body, "nothing is made up within `raw_body`");
+                self.report(problem.with_help("write `body:`, with `{{ any ... }}` as a value"));
+            }
+            if request.body.is_some() {
+                let text = "`raw_body` replaces `body`: write one of them";
+                self.report(self.problem(body, text));
+            }
+        }
+        for value in request.body.iter().chain(&request.reply) {
+            self.names_of(value);
+        }
+        if let Some(name) = name
+            && call.value != "POST /rooms"
+        {
+            let problem = self.problem(name, "`as` names the room that `POST /rooms` makes");
+            self.report(problem.with_help("write `capture: { name: field }` for other replies"));
+        }
+        self.known.captured.extend(capture.keys().chain(name.iter().map(|it| &it.value)).cloned());
+    }
+
+    /// Whether there is such a path; a problem if not, unless it is to be answered so and is no slip of the pen.
+    fn path(&mut self, request: &Request) {
+        let path = request.call.value.split_once(' ').map_or("", |(_, path)| path);
+        let Err(meant) = known_path(path) else { return };
+        let is_wanted = request.status.as_ref().is_some_and(|status| status.value >= 400);
+        if is_wanted && meant.is_none() {
+            return;
+        }
+        let problem = self.problem(&request.call, format!("no gateway has the path `{path}`"));
+        let help = meant.map_or_else(
+            || "write `status: 404`, or a path of the contract".to_owned(),
+            |meant| format!("did you mean `{meant}`?"),
+        );
+        self.report(problem.with_help(help));
+    }
+
+    /// Whether whoever is asked runs by then, and can say what is wanted; a problem if not.
+    fn must_reply(&mut self, request: &Request) {
+        let Request { call, to, status, token, .. } = request;
+        match to {
+            Some(to) => self.must_be_up(&to.value, to.into()),
+            None => self.must_have_a_gateway(call.into()),
+        }
+        if status.as_ref().is_some_and(|status| status.value >= 400) {
+            return;
+        }
+        let is_api = ["/rooms", "/users"].iter().any(|it| call.value.contains(it));
+        if is_api && !token.is_good() {
+            let place: Place = status.as_ref().map_or(call.into(), Into::into);
+            let problem = self.problem(place, "without a good token the answer is 401");
+            self.report(problem.with_help("write `status: 401`, or leave `token` out"));
+        }
+        let is_kept = ["POST /rooms", "GET /rooms"].iter().any(|it| call.value.starts_with(it));
+        if is_kept {
+            self.must_be_up("postgres", call.into());
+        }
+    }
+}
+
+/// Whether a gateway has this path; if not, what was probably meant. A name may stand for any part of it.
+fn known_path(path: &str) -> Result<(), Option<String>> {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    let near = |word: &str, known: &[&'static str]| {
+        if word.contains("${") { None } else { closest(word, known) }
+    };
+    let of_one = |first: &str| -> Vec<&str> {
+        PATHS_OF_ONE.iter().filter(|(known, _)| *known == first).map(|(_, last)| *last).collect()
+    };
+    let meant = match parts[..] {
+        ["socket.io", ..] => return Ok(()),
+        [word] => near(word, &PATHS).map(|word| format!("/{word}")),
+        [first, id, last] => near(first, &["rooms", "users"])
+            .and_then(|first| Some((first, near(last, &of_one(first))?)))
+            .map(|(first, last)| format!("/{first}/{id}/{last}")),
+        _ => None,
+    };
+    let is_open = parts.iter().step_by(2).any(|part| part.contains("${"));
+    if is_open || meant.as_deref() == Some(path) {
+        return Ok(());
+    }
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    Err(meant.map(|meant| meant + &query))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_known_or_what_was_meant_is() {
+        for path in ["/rooms", "/rooms/${a}/join", "/users/x/presence", "/livez", "/socket.io/?a"] {
+            assert_eq!(known_path(path), Ok(()), "{path}");
+        }
+        assert_eq!(known_path("/${rooms}"), Ok(()));
+        assert_eq!(known_path("/rooms/x/messages?limit=2"), Ok(()));
+        let meant = |path| known_path(path).unwrap_err();
+        assert_eq!(meant("/roms").as_deref(), Some("/rooms"));
+        assert_eq!(
+            meant("/rooms/${a}/mesages?limit=2").as_deref(),
+            Some("/rooms/${a}/messages?limit=2")
+        );
+        assert_eq!(meant("/nothing"), None);
+        assert_eq!(meant("/rooms/x/kick"), None);
+        assert_eq!(meant("/rooms/x"), None);
+    }
+}
