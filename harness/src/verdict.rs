@@ -162,8 +162,12 @@ impl Run {
     }
 }
 
-/// A word of a command, in quotes if a shell would read it otherwise.
+/// A word of a command, in quotes if a shell would read it otherwise; `$NAME` is a variable.
 fn quoted(word: &str) -> Cow<'_, str> {
+    let is_variable = |name: &str| name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    if word.strip_prefix('$').is_some_and(is_variable) {
+        return format!("\"{word}\"").into();
+    }
     let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,@+%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.into();
@@ -180,10 +184,16 @@ mod tests {
         let mut run = Run::new("fixtures/a.yaml", "", "it");
         run.seed = 7;
         assert_eq!(run.again(), "harness run fixtures/a.yaml --seed 7");
-        run.flags = ["--url", "http://[::1]:3000", "--gateway", "it's here/gateway"]
-            .map(str::to_owned)
-            .to_vec();
-        let flags = r"--url 'http://[::1]:3000' --gateway 'it'\''s here/gateway'";
+        let flags = [
+            "--url",
+            "http://[::1]:3000",
+            "--gateway",
+            "it's here/gateway",
+            "--jwt-secret",
+            "$JWT_SECRET",
+        ];
+        run.flags = flags.map(str::to_owned).to_vec();
+        let flags = r#"--url 'http://[::1]:3000' --gateway 'it'\''s here/gateway' --jwt-secret "$JWT_SECRET""#;
         assert_eq!(run.again(), format!("harness run fixtures/a.yaml --seed 7 {flags}"));
     }
 }

@@ -338,7 +338,8 @@ impl Run {
         })
     }
 
-    /// What decides on what scenarios run, as it was given. Never a secret, nor an address that may hold one.
+    /// What decides on what scenarios run, as it was given; a secret, and an address that may hold one, as a variable of a
+    /// shell.
     fn flags(&self) -> Vec<String> {
         let mut flags = Vec::new();
         if self.embedded {
@@ -356,6 +357,19 @@ impl Run {
         }
         for url in &self.url {
             add("--url", url.clone());
+        }
+        let given = [
+            ("--jwt-secret", "$JWT_SECRET", self.jwt_secret.is_some()),
+            ("--redis-url", "$REDIS_URL", self.redis_url.is_some()),
+            ("--database-url", "$DATABASE_URL", self.database_url.is_some()),
+        ];
+        for (name, variable, _) in
+            given.into_iter().filter(|(.., is_given)| *is_given && !self.url.is_empty())
+        {
+            add(name, variable.to_owned());
+        }
+        if let Some(brokers) = &self.kafka_brokers {
+            add("--kafka-brokers", brokers.clone());
         }
         flags
     }

@@ -35,16 +35,17 @@ impl Linter<'_> {
         }
         self.must_reply(request);
         self.times([&request.within]);
-        if let Some(within) = request.within.as_ref().filter(|_| !call.value.starts_with("GET ")) {
-            let problem = self.problem(within, "asked again it would be done again");
-            self.report(problem.with_help("only a `GET` can be repeated"));
-        }
         let is_call = call
             .value
             .split_once(' ')
             .is_some_and(|(verb, path)| VERBS.contains(&verb) && path.starts_with('/'));
         if is_call {
             self.path(request);
+            let changes = !call.value.starts_with("GET ");
+            if let Some(within) = request.within.as_ref().filter(|_| changes) {
+                let problem = self.problem(within, "asked again it would be done again");
+                self.report(problem.with_help("only a `GET` can be repeated"));
+            }
         } else {
             let problem = self.problem(call, format!("`{}` is no request", call.value));
             self.report(problem.with_help("write for example `call: POST /rooms`"));

@@ -17,6 +17,11 @@ pub fn parse(file: &str, source: &str) -> Result<Scenario, Problem> {
         let problem = Problem::new(file, source, Place::default(), "the file is empty");
         return Err(problem.with_help("`harness new` writes a scenario to begin with"));
     }
+    if source.lines().any(|line| line.starts_with("shared:")) {
+        let text = "this is a file of shared steps, and no scenario";
+        let problem = Problem::new(file, source, Place::default(), text);
+        return Err(problem.with_help("it is read where a scenario says `use`: check that one"));
+    }
     let mut scenario: Scenario =
         serde_saphyr::from_str(source).map_err(|error| in_our_words(file, source, &error))?;
     for devices in scenario.actors.values_mut() {

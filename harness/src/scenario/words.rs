@@ -18,6 +18,7 @@ const SAID: &[(&str, &str, &str)] = &[
         "write what it is about: `- connect: alice.phone`",
     ),
     ("expected sequence start", "a list is wanted here", "begin each of its lines with `- `"),
+    ("cannot deserialize null", "nothing stands here", "write a value, or leave the name out"),
     ("invalid u", "this is no whole number that fits here", ""),
     ("invalid bool", "this is neither `true` nor `false`", ""),
     (
