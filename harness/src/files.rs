@@ -14,9 +14,7 @@ pub const SCENARIO_ENDS: &[&str] = &[".yaml", ".yml"];
 pub fn files(paths: &[PathBuf], ends: &[&str]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in paths {
-        collect(path, ends, &mut found).map_err(|error| {
-            io::Error::new(error.kind(), format!("reading `{}`: {error}", path.display()))
-        })?;
+        collect(path, ends, &mut found)?;
     }
     let mut known = BTreeSet::new();
     // What has no other name is known by its own.
@@ -25,20 +23,27 @@ pub fn files(paths: &[PathBuf], ends: &[&str]) -> io::Result<Vec<PathBuf>> {
 }
 
 fn collect(path: &Path, ends: &[&str], found: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !path.is_dir() {
-        path.metadata()?;
+    let failed = |error: io::Error| {
+        io::Error::new(error.kind(), format!("reading `{}`: {error}", path.display()))
+    };
+    let about = path.metadata().map_err(failed)?;
+    if about.is_file() {
         found.push(path.to_owned());
         return Ok(());
     }
+    if !about.is_dir() {
+        return Err(failed(io::Error::other("it is neither a file nor a folder")));
+    }
     let mut entries = Vec::new();
-    for entry in path.read_dir()? {
-        entries.push(entry?.path());
+    for entry in path.read_dir().map_err(failed)? {
+        entries.push(entry.map_err(failed)?.path());
     }
     entries.sort();
     for entry in entries {
         let name = entry.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let has_end = ends.iter().any(|end| name.ends_with(end));
-        if entry.is_dir() || (has_end && entry.is_file()) {
+        // A link to nothing, and what is no file, are told of.
+        if entry.is_dir() || has_end {
             collect(&entry, ends, found)?;
         }
     }
@@ -57,5 +62,8 @@ mod tests {
         let again = folder.path().join(".").join("a.yaml");
         let found = files(&[file.clone(), folder.path().to_owned(), again], SCENARIO_ENDS).unwrap();
         assert_eq!(found, [file]);
+        std::os::unix::fs::symlink("nowhere", folder.path().join("b.yaml")).unwrap();
+        let error = files(&[folder.path().to_owned()], SCENARIO_ENDS).unwrap_err();
+        assert!(error.to_string().contains("b.yaml"), "{error}");
     }
 }

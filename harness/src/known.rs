@@ -49,6 +49,16 @@ impl Comparison {
     }
 }
 
+impl Known {
+    /// The first difference one of whose words are none, so that they would be found in any.
+    pub fn says_anything(&self) -> Option<&str> {
+        let is_empty = |it: &&Difference| {
+            it.says.iter().chain(&it.fixtures).any(|words| words.trim().is_empty())
+        };
+        self.differences.iter().find(is_empty).map(|it| it.what.as_str())
+    }
+}
+
 /// Compares what runs found with what is known.
 pub fn compare(known: &Known, runs: &[Run]) -> Comparison {
     let mut comparison = Comparison::default();

@@ -130,6 +130,8 @@ pub struct Run {
     pub bundle: Option<PathBuf>,
     /// What Redis held of presence at the end, if the scenario keeps that for review and there is a Redis.
     pub redis: Option<Value>,
+    /// What Redis held when a step failed, its keys as [`Self::redis`] has them.
+    pub redis_at_failure: Option<Value>,
 }
 
 impl Run {
@@ -158,6 +160,7 @@ impl Run {
             shared: BTreeMap::new(),
             bundle: None,
             redis: None,
+            redis_at_failure: None,
         }
     }
 }

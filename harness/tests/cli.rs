@@ -113,6 +113,7 @@ fn usage_errors() {
         &["run", "--embedded", "--url", "http://x"],
         &["run", "--jobs", "many"],
         &["run", "--redis-url", "redis://x"],
+        &["run", "--embedded", "--redis-url", "redis://x"],
         &["review", "--accept", "--reject"],
         &["new"],
         &["fmt", "--chek"],

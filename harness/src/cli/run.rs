@@ -99,13 +99,18 @@ pub(super) struct Run {
     #[arg(long, env = "JWT_SECRET", hide_env_values = true)]
     jwt_secret: Option<String>,
     /// Their Redis, for scenarios that look there.
-    #[arg(long, requires = "url")]
+    #[arg(long, requires = "url", conflicts_with_all = ["stack", "embedded"])]
     redis_url: Option<String>,
     /// Their Postgres, for scenarios that look there.
-    #[arg(long, requires = "url")]
+    #[arg(long, requires = "url", conflicts_with_all = ["stack", "embedded"])]
     database_url: Option<String>,
     /// Their Kafka, for scenarios that look there.
-    #[arg(long, requires = "url", value_name = "HOST:PORT,...")]
+    #[arg(
+        long,
+        requires = "url",
+        conflicts_with_all = ["stack", "embedded"],
+        value_name = "HOST:PORT,..."
+    )]
     kafka_brokers: Option<String>,
 }
 
@@ -301,6 +306,9 @@ impl Run {
         for (url, gateway) in self.url.iter().zip(&gateways) {
             site::answers(url, *gateway, &signer).await?;
         }
+        site::redis_answers(self.redis_url.as_deref()).await?;
+        site::database_answers(self.database_url.as_deref()).await?;
+        site::kafka_answers(self.kafka_brokers.as_deref()).await?;
         Ok(Target::Running(Running {
             gateways,
             signer,
@@ -396,5 +404,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 fn read_known(file: &Path) -> anyhow::Result<Known> {
     let text = fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
-    serde_saphyr::from_str(&text).with_context(|| format!("reading `{}`", file.display()))
+    let known: Known =
+        serde_saphyr::from_str(&text).with_context(|| format!("reading `{}`", file.display()))?;
+    if let Some(what) = known.says_anything() {
+        bail!(
+            "`{}`: what `{what}` says would be in any words: write some of its own",
+            file.display()
+        );
+    }
+    Ok(known)
 }

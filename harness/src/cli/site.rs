@@ -5,9 +5,16 @@ use std::{
     time::Duration,
 };
 
-use crate::deploy::Signer;
 use anyhow::{Context as _, anyhow, bail};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
+};
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::timeout;
 use uuid::Uuid;
+
+use crate::deploy::Signer;
 
 /// How long the first answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -25,6 +32,49 @@ pub(super) fn address(url: &str) -> anyhow::Result<SocketAddr> {
         format!("`{url}` is no address: write for example `--url http://127.0.0.1:3000`")
     })?;
     found.next().ok_or_else(|| anyhow!("`{url}` has no address"))
+}
+
+/// Whether this Redis is there, if one was given.
+pub(super) async fn redis_answers(url: Option<&str>) -> anyhow::Result<()> {
+    let Some(url) = url else { return Ok(()) };
+    let ask = async {
+        let client = redis::Client::open(url)?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd("PING").query_async::<()>(&mut connection).await
+    };
+    in_time("--redis-url", ask).await
+}
+
+/// Whether this Postgres is there, if one was given.
+pub(super) async fn database_answers(url: Option<&str>) -> anyhow::Result<()> {
+    let Some(url) = url else { return Ok(()) };
+    in_time("--database-url", PgConnection::connect(url)).await
+}
+
+/// Whether these brokers are there, if any were given.
+pub(super) async fn kafka_answers(brokers: Option<&str>) -> anyhow::Result<()> {
+    let Some(brokers) = brokers.map(str::to_owned) else { return Ok(()) };
+    let ask = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer =
+            ClientConfig::new().set("bootstrap.servers", &brokers).create()?;
+        consumer.fetch_metadata(None, LIMIT).map(drop)
+    });
+    ask.await?.map_err(|error| unusable("--kafka-brokers", &error))
+}
+
+async fn in_time<T, E: std::error::Error>(
+    flag: &str,
+    ask: impl Future<Output = Result<T, E>>,
+) -> anyhow::Result<()> {
+    match timeout(LIMIT, ask).await {
+        Ok(answer) => answer.map(drop).map_err(|error| unusable(flag, &error)),
+        Err(_) => bail!("`{flag}`: it does not answer"),
+    }
+}
+
+/// The address itself may hold a password.
+fn unusable(flag: &str, error: &dyn std::error::Error) -> anyhow::Error {
+    anyhow!("`{flag}` cannot be used: {error}")
 }
 
 /// Whether a gateway is there and takes our tokens: nothing that a scenario could say about the others means anything.

@@ -45,6 +45,13 @@ pub enum DeployError {
     Stack(#[from] StackError),
 }
 
+impl DeployError {
+    /// Whether a process could not start since somebody else listens on its port.
+    pub fn is_of_a_port(&self) -> bool {
+        matches!(self, Self::Ended { log, .. } if log.contains("Address already in use"))
+    }
+}
+
 /// Everything that the engine may look at or break.
 #[derive(Clone, Debug)]
 pub struct Site {

@@ -24,6 +24,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long a device that is shown the door may stay.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(3);
 
+/// How long after the welcome a goodbye comes at the latest that comes at once: the contract's word, and a bit for the machine.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// A text that is no token.
 const BAD_TOKEN: &str = "no.token.at.all";
 
@@ -143,7 +146,16 @@ impl Running<'_> {
         // It has no business here any more.
         device.disconnect(recorder).await;
         let text = match seen {
-            Some(known) if known.welcomed.is_some() => return Ok(()),
+            Some(Connection { welcomed: Some(welcomed), dismissed: Some(dismissed), .. }) => {
+                let later = dismissed.saturating_sub(welcomed);
+                if later <= AT_ONCE {
+                    return Ok(());
+                }
+                return Err(format!(
+                    "its goodbye comes {} after the welcome, not at once",
+                    shown(later)
+                ));
+            }
             Some(_) => "`41` without the `40` before it",
             None => match recorder.look(&newest) {
                 Some(known) if known.welcomed.is_some() => "it is connected, and stays so",

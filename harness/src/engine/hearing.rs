@@ -169,13 +169,12 @@ impl Running<'_> {
         // Before it is stored nobody can hear it: that it stays away afterwards is what is to be seen.
         let was_told = self.is_told(&named, Duration::ZERO).await;
         if !was_told && !self.is_told(&named, STORED_LIMIT).await {
-            self.is_vacuous(format!(
+            return Ok(Some(Aside::Vacuous(format!(
                 "nobody heard `{message}`, it was not refused, and it is not stored yet: that {} did not hear it says nothing",
                 devices.join(", ")
-            ));
-        } else if !was_told
-            && let Some(device) = recorder.until(Instant::now() + limit, anybody).await
-        {
+            ))));
+        }
+        if !was_told && let Some(device) = recorder.until(Instant::now() + limit, anybody).await {
             let expected = format!("{device} never hears `{message}`");
             return Err(about(about(wrong(expected, "it did"), &device), message));
         }

@@ -90,10 +90,11 @@ pub async fn run(
         let dump = redis_dump(url).await.unwrap_or_else(|error| json!({"error": error}));
         run.redis = Some(dump);
     }
+    run.redis_at_failure = running.kept_redis();
     run.duration = world.recorder.now();
-    let (vacuous, judged_steps) = (running.vacuous(), running.judged());
+    let judged_steps = running.judged();
     let (steps, failures) = running.into_reports();
-    let vacuous = vacuous.or_else(|| (judged_steps == 0).then(|| says_nothing(&steps)));
+    let vacuous = (judged_steps == 0).then(|| says_nothing(&steps));
     run.steps = steps;
     let without = scenario.without.iter().map(|name| name.value.clone()).collect();
     match judged(&world, without, failures).await {
@@ -178,6 +179,7 @@ async fn run_in(
         // Which step has failed stands in the report; what was seen so far is judged all the same.
         let steps = timeout(RUN_LIMIT, running.all(&scenario.steps)).await;
         if steps != Ok(true) {
+            running.keep_redis().await;
             settle::aftermath().await;
         }
         let mended = timeout(MEND_LIMIT, settle::mend(world)).await;

@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use super::world::World;
+use serde_json::{Value, json};
+
+use super::{observe::redis_dump, world::World};
 use crate::{
     history::What,
     scenario::{Place, Repeat, Spanned, Step},
@@ -58,7 +60,7 @@ struct Used<'s> {
 struct Reports {
     steps: Vec<StepReport>,
     failures: Vec<Failure>,
-    vacuous: Option<String>,
+    redis: Option<Value>,
 }
 
 impl<'w> Running<'w> {
@@ -71,14 +73,21 @@ impl<'w> Running<'w> {
         self.all_of(steps, Within::default()).await
     }
 
+    /// What Redis holds while a step has just failed, for who looks into it later.
+    pub(super) async fn keep_redis(&self) {
+        if let Some(url) = &self.world.site.redis_url {
+            let dump = redis_dump(url).await.unwrap_or_else(|error| json!({"error": error}));
+            self.lock().redis = Some(dump);
+        }
+    }
+
+    pub(super) fn kept_redis(&self) -> Option<Value> {
+        self.lock().redis.clone()
+    }
+
     /// How many things were looked at that could have been otherwise.
     pub(super) fn judged(&self) -> usize {
         self.judged.load(Ordering::Relaxed)
-    }
-
-    /// Why the verdict says nothing, if a step was true only because nothing happened.
-    pub(super) fn vacuous(&self) -> Option<String> {
-        self.lock().vacuous.clone()
     }
 
     pub(super) fn into_reports(self) -> (Vec<StepReport>, Vec<Failure>) {
@@ -89,10 +98,6 @@ impl<'w> Running<'w> {
     /// Something was looked at that could have been otherwise.
     pub(super) fn judge(&self) {
         self.judged.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_vacuous(&self, reason: String) {
-        self.lock().vacuous.get_or_insert(reason);
     }
 
     async fn all_of(&self, steps: &[Spanned<Step>], within: Within<'_>) -> bool {

@@ -220,8 +220,19 @@ impl Running<'_> {
     pub(super) async fn wait(&self, wait: &Wait) -> StepResult {
         let limit = self.world.length(&wait.within);
         let began = Instant::now();
-        self.judge();
-        for name in self.world.who(&Who::One(wait.device.value.clone())) {
+        let devices = self.world.who(&Who::One(wait.device.value.clone()));
+        let is_so_already = wait.until.value == WaitFor::Connected
+            && self.world.recorder.look(|story| {
+                let is_connected = |name: &String| {
+                    story.connection_of(name).is_some_and(|(_, known)| known.is_connected())
+                };
+                devices.iter().all(is_connected)
+            });
+        // Who is connected already could not have been seen otherwise.
+        if !is_so_already {
+            self.judge();
+        }
+        for name in devices {
             let reached = |story: &Story| {
                 let (id, known) = story.connection_of(&name)?;
                 let is_so = match wait.until.value {

@@ -32,6 +32,13 @@ impl Linter<'_> {
     /// Whether a message can have reached this device by then; a problem if not.
     pub(super) fn can_be_heard(&mut self, name: &str, device: &str, place: Place) {
         let gateway = self.gateway_of(device).filter(|it| self.holds(it, name)).map(str::to_owned);
+        let stack = &self.scenario.stack;
+        let is_sent = self.known.messages.get(name).is_some_and(|it| !it.order.is_retried);
+        if stack.workers.value == 0 && stack.backends != Backends::Embedded && is_sent {
+            let text =
+                format!("the stack has no worker: nobody stores `{name}`, and nobody hears it");
+            self.report(self.problem(place, text).with_help("write `stack: { workers: 1 }`"));
+        }
         let Some(why) = self.why_not_stored(name).or(gateway) else { return };
         self.report(self.held(name, &why, place));
     }

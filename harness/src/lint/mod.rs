@@ -24,7 +24,7 @@ mod steps;
 use known::Known;
 pub use stack::SETTINGS;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::scenario::{INVARIANTS, Place, Problem, RULES, Scenario, Spanned, Step, Time, Who};
 
@@ -56,6 +56,9 @@ pub fn lint(file: &str, source: &str, scenario: &Scenario) -> Vec<Problem> {
 
 /// Most mistakes that are told of one place.
 const PROBLEMS_OF_A_PLACE_MAX: usize = 3;
+
+/// The longest time of a step.
+const TIME_MAX: Duration = Duration::from_hours(1);
 
 struct Linter<'a> {
     file: &'a str,
@@ -135,6 +138,9 @@ impl Linter<'_> {
         if time.value.names().any(|name| name == "heartbeat") && stack.heartbeat.is_none() {
             let problem = self.problem(time, "the stack has no `heartbeat`");
             self.report(problem.with_help("write `stack: { heartbeat: 200ms }`"));
+        } else if time.value.resolve(stack.times()) > TIME_MAX {
+            let text = format!("`{}` is longer than an hour", time.value);
+            self.report(self.problem(time, text));
         } else if time.value.resolve(stack.times()).is_zero() {
             let text = format!("`{}` is no time at all", time.value);
             let help = "write how long it is, such as `500ms`";

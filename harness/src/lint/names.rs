@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::Linter;
 use crate::scenario::{Place, Spanned, Step};
 
+/// What can be done with what a name stands for.
+const FILTERS: [&str; 2] = ["upper", "lower"];
+
 impl Linter<'_> {
     /// Every `${name}` of a text.
     pub(super) fn names(&mut self, text: &Spanned<String>) {
@@ -40,7 +43,14 @@ impl Linter<'_> {
                 return;
             };
             before.push_str(ahead);
-            let name = written.split('|').next().unwrap_or_default().trim();
+            let (name, filter) = written
+                .split_once('|')
+                .map_or((written, None), |(name, filter)| (name, Some(filter.trim())));
+            let name = name.trim();
+            if let Some(filter) = filter.filter(|it| !FILTERS.contains(it)) {
+                let problem = self.problem(place, format!("`|{filter}` is unknown"));
+                self.report(problem.with_help("there are `|upper` and `|lower`"));
+            }
             if !self.stands_for_something(name, before.ends_with("/rooms/")) {
                 let problem =
                     self.problem(place, format!("`${{{name}}}` stands for nothing by then"));

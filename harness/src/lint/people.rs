@@ -1,6 +1,6 @@
 //! Actors, devices, rooms: who exists.
 
-use super::Linter;
+use super::{Linter, stack::PROCESSES_MAX};
 use crate::scenario::{Client, DEVICES_MAX, Device, Place, Problem, Spanned, Step, Who, closest};
 
 impl Linter<'_> {
@@ -128,7 +128,7 @@ impl Linter<'_> {
         let is_known = self.is_one_of("gateway", name, &names, place);
         let number = name.strip_prefix("gw").and_then(|number| number.parse::<usize>().ok());
         if let (Some(problem), Some(number)) = (self.problems.get_mut(problems), number)
-            && number > names.len()
+            && (names.len()..PROCESSES_MAX).contains(&(number - 1))
         {
             problem.help = Some(format!("write `stack: {{ gateways: {number} }}`"));
         }

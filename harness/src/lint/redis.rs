@@ -22,6 +22,10 @@ impl Linter<'_> {
             if !server.contains("${") && !is_of_others {
                 self.is_one_of("gateway", server, &known, key.into());
             }
+            if expect.field.is_some() || expect.fields.is_some() {
+                let problem = self.problem(key, "a lease is a text, and has no fields");
+                self.report(problem.with_help("write `exists` or `ttl`"));
+            }
         } else {
             let text = format!("no key of the contract begins like `{}`", key.value);
             let help = "write `presence:user:${alice}` or `presence:server:gw1`";
@@ -60,7 +64,16 @@ impl Linter<'_> {
             return;
         };
         let name = name.split('|').next().unwrap_or_default().trim();
-        let Some(devices) = self.scenario.actors.get(name).map(|it| it.value.len()) else { return };
+        let Some(devices) = self.scenario.actors.get(name).map(|it| it.value.len()) else {
+            let is_open = name == "uuid" || self.known.captured.contains(name);
+            if !is_open {
+                let problem = self
+                    .problem(key, format!("`{name}` is no actor: nobody's presence is kept there"));
+                let actors = self.scenario.actors.keys().map(String::as_str);
+                self.report(problem.with_known(name, actors));
+            }
+            return;
+        };
         // A socket that broke may be there beside the one that came after it.
         let is_sure = !self.known.has_faults;
         if let Some(fields) = expect.fields.filter(|fields| *fields > devices && is_sure) {

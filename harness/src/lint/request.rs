@@ -115,6 +115,32 @@ impl Linter<'_> {
         if is_kept {
             self.must_be_up("postgres", call.into());
         }
+        self.succeeds_so(request);
+    }
+
+    /// Whether what succeeds has this status, and succeeds for who asks; a problem if not.
+    fn succeeds_so(&mut self, request: &Request) {
+        let Request { by, call, status, .. } = request;
+        let Some((verb, path)) = call.value.split_once(' ') else { return };
+        let usual = match verb {
+            "GET" => 200,
+            "POST" if path.ends_with("/leave") => 204,
+            "POST" => 201,
+            _ => return,
+        };
+        let is_api = ["/rooms", "/users/"].iter().any(|it| path.starts_with(it));
+        if let Some(status) = status.as_ref().filter(|status| is_api && status.value != usual) {
+            let text = format!("what succeeds here is answered {usual}, not {}", status.value);
+            self.report(self.problem(status, text));
+        }
+        let room = path.strip_prefix("/rooms/${").and_then(|rest| rest.split_once('}'));
+        let Some((room, rest)) = room.filter(|_| verb == "GET") else { return };
+        let room = room.split('|').next().unwrap_or_default().trim();
+        if rest.len() > 1 && self.is_member_throughout(&by.value, room) == Some(false) {
+            let text = format!("`{}` is no member of `{room}`: the answer is 403", by.value);
+            let place: Place = status.as_ref().map_or(call.into(), Into::into);
+            self.report(self.problem(place, text).with_help("write `status: 403`"));
+        }
     }
 }
 

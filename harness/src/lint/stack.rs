@@ -6,7 +6,7 @@ use super::Linter;
 use crate::scenario::{Backends, Place, Spanned, Stack, Time, TimeNames, closest};
 
 /// Most gateways and workers that a scenario may ask for.
-const PROCESSES_MAX: usize = 8;
+pub(super) const PROCESSES_MAX: usize = 8;
 
 /// What a gateway takes, as its own settings say: `PING_INTERVAL_MS` and `PING_TIMEOUT_MS`, `PRESENCE_TTL_S`,
 /// `PRESENCE_LEASE_MS`.

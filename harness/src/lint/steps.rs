@@ -300,6 +300,9 @@ impl Linter<'_> {
             let text = format!("`times` is 1 to {ROUNDS_MAX}, not {}", times.value);
             self.report(self.problem(times, text));
         }
+        if steps.is_empty() {
+            self.report(self.problem(times, "`steps` is empty: nothing is repeated"));
+        }
         // What one round leaves behind is what the next one begins with.
         let was_again = self.is_again;
         // The rounds of an outer one bring the second round of this one.

@@ -10,7 +10,14 @@ use std::{
 use serde_json::{Value, json};
 
 use super::versions::versions;
-use crate::{contract::PRESENCE_KEY, deploy::Site, engine::redis_dump, report, verdict::Run};
+use crate::{
+    contract::PRESENCE_KEY,
+    deploy::Site,
+    engine::redis_dump,
+    history::{IdNames, Story},
+    report,
+    verdict::Run,
+};
 
 /// Most of a server's log: its end. Others use the same server, and it may have run for days.
 const SERVER_LOG_BYTES_MAX: u64 = 256 * 1_024;
@@ -39,11 +46,12 @@ pub(super) async fn write(
     let name: String = name.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     let name = name.trim_matches('-').trim_end_matches("-yaml");
     let directory = bundles.join(format!("{name}-{round}"));
-    let redis = match &site.redis_url {
-        Some(url) => redis_dump(url)
+    let redis = match (&run.redis_at_failure, &site.redis_url) {
+        (Some(dump), _) => of_run(dump.clone(), run),
+        (None, Some(url)) => redis_dump(url)
             .await
             .map_or_else(|error| json!({"error": error}), |dump| of_run(dump, run)),
-        None => Value::Null,
+        (None, None) => Value::Null,
     };
     let versions = versions(run, site).await;
     let (run, site, marks) = (run.clone(), site.clone(), marks.clone());
@@ -80,7 +88,9 @@ fn write_files(
     fs::write(directory.join("history.jsonl"), history)?;
     fs::write(directory.join("names.json"), serde_json::to_string_pretty(run.history.names())?)?;
     if !redis.is_null() {
-        fs::write(directory.join("redis.json"), serde_json::to_string_pretty(redis)?)?;
+        let names = IdNames::new(&run.history, &Story::read(&run.history));
+        let dump = names.in_words(&serde_json::to_string_pretty(redis)?);
+        fs::write(directory.join("redis.json"), dump)?;
     }
     fs::write(directory.join("versions.json"), serde_json::to_string_pretty(versions)?)?;
     let Some(deployment) = &site.deployment else { return Ok(()) };

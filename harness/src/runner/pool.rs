@@ -13,6 +13,9 @@ use crate::{
     stack::free_ports,
 };
 
+/// How often it is tried to start a deployment.
+const STARTS_MAX: usize = 3;
+
 /// Deployments of one invocation.
 #[derive(Debug)]
 pub(super) struct Pool<'o> {
@@ -102,7 +105,18 @@ impl<'o> Pool<'o> {
         futures_util::future::join_all(all.iter().map(|deployment| deployment.stop())).await;
     }
 
+    /// Somebody else on this machine may be quicker to listen on a port that was free: then others are chosen.
     async fn start(&self, shape: &Shape) -> Result<Arc<Deployment>, DeployError> {
+        for _ in 1..STARTS_MAX {
+            match self.start_once(shape).await {
+                Err(error) if error.is_of_a_port() => {}
+                started => return started,
+            }
+        }
+        self.start_once(shape).await
+    }
+
+    async fn start_once(&self, shape: &Shape) -> Result<Arc<Deployment>, DeployError> {
         let (ports, directory) = {
             let mut known = self.ports.lock().await;
             let ports = free_ports(2 * shape.gateways + shape.workers, &known.taken)?;

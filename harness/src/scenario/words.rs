@@ -19,6 +19,16 @@ const SAID: &[(&str, &str, &str)] = &[
     ),
     ("expected sequence start", "a list is wanted here", "begin each of its lines with `- `"),
     ("cannot deserialize null", "nothing stands here", "write a value, or leave the name out"),
+    (
+        "externally tagged enum expected",
+        "a step begins with a verb here",
+        "write for example `- connect: alice.phone`",
+    ),
+    (
+        "expected string key for externally tagged enum",
+        "a step begins with a verb here",
+        "write for example `- connect: alice.phone`",
+    ),
     ("invalid u", "this is no whole number that fits here", ""),
     ("invalid bool", "this is neither `true` nor `false`", ""),
     (
