@@ -119,6 +119,7 @@ pub(crate) const EMBEDDED: &[Caught] = &[
     caught("lets-numbers-in-as-tokens", &["connect"], "connect-bad-token"),
     caught("says-goodbye-without-a-welcome", &["connect"], "connect-bad-token"),
     caught("refuses-with-a-connect-error", &["connect"], "connect-bad-token"),
+    caught("says-goodbye-late", &["connect"], "connect-bad-token"),
     caught("closes-the-transport-with-the-goodbye", &["connect"], "connect-bad-token"),
     caught("drops-a-connection-after-a-while", &["messages"], "stays-connected"),
     caught("dismisses-a-socket-after-a-while", &["messages"], "stays-connected"),

@@ -1,5 +1,7 @@
 //! Who is let in, and how others are turned away.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{
@@ -62,6 +64,15 @@ pub(super) const MUTANTS: &[Mutant] = &[
         faults: &[Down(|_, socket, packet| {
             let is_welcome = packet.starts_with("40") && socket.user().is_none();
             if is_welcome { vec![] } else { vec![Out::Down(packet)] }
+        })],
+    },
+    Mutant {
+        name: "says-goodbye-late",
+        faults: &[Down(|_, socket, packet| {
+            if packet == "41" && socket.user().is_none() {
+                return vec![Out::DownLater(Duration::from_millis(1_500), packet)];
+            }
+            vec![Out::Down(packet)]
         })],
     },
     Mutant {
