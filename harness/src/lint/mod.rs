@@ -128,7 +128,8 @@ impl Linter<'_> {
             }
         }
         if steps.is_empty() {
-            self.report(self.problem(Place::default(), "`steps` is empty: nothing is shown"));
+            let place = Place::of_key(self.source, "steps");
+            self.report(self.problem(place, "`steps` is empty: nothing is shown"));
         }
     }
 

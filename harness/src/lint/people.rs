@@ -7,7 +7,8 @@ impl Linter<'_> {
     pub(super) fn people(&mut self) {
         let scenario = self.scenario;
         if scenario.actors.is_empty() {
-            self.report(self.problem(Place::default(), "`actors` is empty: nobody does anything"));
+            let place = Place::of_key(self.source, "actors");
+            self.report(self.problem(place, "`actors` is empty: nobody does anything"));
         }
         for (actor, devices) in &scenario.actors {
             self.name("an actor", actor, devices.into());

@@ -52,6 +52,9 @@ pub const SETTINGS: &[&str] = &[
     "UPGRADE_TIMEOUT_MS",
 ];
 
+/// How the names of settings end that are whole numbers.
+const COUNTED: [&str; 4] = ["_MAX", "_MS", "_S", "_PARTITIONS"];
+
 impl Linter<'_> {
     pub(super) fn stack(&mut self) {
         let stack = &self.scenario.stack;
@@ -77,6 +80,11 @@ impl Linter<'_> {
                     None => "`gateway check --explain` says what there is".to_owned(),
                 };
                 self.report(problem.with_help(help));
+            } else if COUNTED.iter().any(|end| name.ends_with(end))
+                && value.value.parse::<u64>().is_err()
+            {
+                let text = format!("`{name}` is a whole number, not `{}`", value.value);
+                self.report(self.problem(value, text));
             }
         }
     }

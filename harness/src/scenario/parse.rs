@@ -19,7 +19,7 @@ pub fn parse(file: &str, source: &str) -> Result<Scenario, Problem> {
     }
     if source.lines().any(|line| line.starts_with("shared:")) {
         let text = "this is a file of shared steps, and no scenario";
-        let problem = Problem::new(file, source, Place::default(), text);
+        let problem = Problem::new(file, source, Place::of_key(source, "shared"), text);
         return Err(problem.with_help("it is read where a scenario says `use`: check that one"));
     }
     let mut scenario: Scenario =
@@ -37,6 +37,9 @@ pub fn parse(file: &str, source: &str) -> Result<Scenario, Problem> {
 pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
     let error = error.without_snippet();
     let place = error.location().map(Place::from).unwrap_or_default();
+    let end = end_of(source, place);
+    let is_at_the_end = end.is_some();
+    let place = end.unwrap_or(place);
     let problem = |text: String| Problem::new(file, source, place, text);
     // Names that are unknown may say anything.
     let is_of_names = matches!(
@@ -45,6 +48,10 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
             | Error::SerdeUnknownField { .. }
             | Error::DuplicateMappingKey { .. }
     );
+    let is_of_tabs = !is_of_names && error.to_string().contains(" tab");
+    if let Some(problem) = tab(file, source, place).filter(|_| is_of_tabs) {
+        return problem;
+    }
     let is_of_brackets = !is_of_names
         && [" flow ", "illegal placement"].iter().any(|it| error.to_string().contains(it));
     if let Some(place) = left_open_before(source, place).filter(|_| is_of_brackets) {
@@ -70,6 +77,11 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
             problem(format!("`{key}` is there twice"))
         }
         Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => reworded(msg, problem),
+        // Where another step comes after it that one is the place.
+        Error::UnexpectedSequenceEnd { .. } if is_at_the_end => {
+            problem("this step says its verb and no more".to_owned())
+                .with_help("write what it is about: `- connect: alice.phone`")
+        }
         Error::MultipleDocuments { .. } => problem("a file holds one scenario".to_owned())
             .with_help("put what comes after `---` into a file of its own"),
         Error::ExpectedMappingEndAfterEnumVariantValue { .. } => {
@@ -89,6 +101,29 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
             reworded(first, problem)
         }
     }
+}
+
+/// The line that a tab begins, from this place on.
+fn tab(file: &str, source: &str, place: Place) -> Option<Problem> {
+    let mut lines = (1..).zip(source.lines()).skip_while(|(line, _)| *line < place.line);
+    let (line, _) = lines.find(|(_, line)| {
+        line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty()
+    })?;
+    let problem = Problem::new(
+        file,
+        source,
+        Place { line, column: 1 },
+        "there is a tab at the beginning of this line",
+    );
+    Some(problem.with_help("use spaces"))
+}
+
+/// The last line that says something, if the place is behind it.
+fn end_of(source: &str, place: Place) -> Option<Place> {
+    let lines = (1..).zip(source.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let (line, text) = lines.last().filter(|(line, _)| *line < place.line)?;
+    let column = text.chars().take_while(|letter| *letter == ' ').count() as u64 + 1;
+    Some(Place { line, column })
 }
 
 /// The bracket that the line before this place leaves open, if a new step begins at it.

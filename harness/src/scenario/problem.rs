@@ -16,6 +16,15 @@ pub struct Place {
     pub column: u64,
 }
 
+impl Place {
+    /// Where a key of the file itself stands, such as `actors`.
+    pub fn of_key(source: &str, key: &str) -> Self {
+        let is_it = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
+        let line = (1..).zip(source.lines()).find(|(_, line)| is_it(line)).map(|(line, _)| line);
+        line.map_or_else(Self::default, |line| Self { line, column: 1 })
+    }
+}
+
 impl From<Location> for Place {
     fn from(location: Location) -> Self {
         Self { line: location.line(), column: location.column() }

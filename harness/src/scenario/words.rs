@@ -33,8 +33,8 @@ const SAID: &[(&str, &str, &str)] = &[
     ("invalid bool", "this is neither `true` nor `false`", ""),
     (
         "budget breached",
-        "the file is far too large once its aliases (`*name`) are written out",
-        "write it without aliases",
+        "the file is nested far too deeply, or too large once its aliases (`*name`) are written out",
+        "write it without aliases, and steps that are no deeper than `repeat` and `parallel` need",
     ),
     ("recursion limit", "this is nested too deeply", ""),
     (
@@ -69,7 +69,6 @@ const SAID: &[(&str, &str, &str)] = &[
         "this line does not begin where the lines around it do",
         "lines that belong together begin with the same number of spaces",
     ),
-    ("tabs disallowed", "there is a tab at the beginning of this line", "use spaces"),
     (
         "alias references unknown anchor",
         "`*name` stands for what `&name` marks, and nothing is marked so",
