@@ -27,12 +27,9 @@ fn collect(path: &Path, ends: &[&str], found: &mut Vec<PathBuf>) -> io::Result<(
         io::Error::new(error.kind(), format!("reading `{}`: {error}", path.display()))
     };
     let about = path.metadata().map_err(failed)?;
-    if about.is_file() {
+    if !about.is_dir() {
         found.push(path.to_owned());
         return Ok(());
-    }
-    if !about.is_dir() {
-        return Err(failed(io::Error::other("it is neither a file nor a folder")));
     }
     let mut entries = Vec::new();
     for entry in path.read_dir().map_err(failed)? {
@@ -42,8 +39,9 @@ fn collect(path: &Path, ends: &[&str], found: &mut Vec<PathBuf>) -> io::Result<(
     for entry in entries {
         let name = entry.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let has_end = ends.iter().any(|end| name.ends_with(end));
-        // A link to nothing, and what is no file, are told of.
-        if entry.is_dir() || has_end {
+        // A link to nothing is told of; what an editor hides while it works is none.
+        let is_meant = has_end && !name.starts_with('.') && (entry.is_file() || !entry.exists());
+        if entry.is_dir() || is_meant {
             collect(&entry, ends, found)?;
         }
     }

@@ -1,12 +1,33 @@
 //! What came of a run of scenarios: the failures, told in full, and the exit code.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
 
 use super::{FAILED, FLAKY, LACKING, SUCCESS, UNKNOWN, terminal::say};
 use crate::{
+    known::Known,
     report,
     verdict::{Run, Verdict},
 };
+
+/// The list of differences that a gateway is known to have.
+pub(super) fn read_known(file: &Path) -> anyhow::Result<Known> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
+    let known: Known =
+        serde_saphyr::from_str(&text).with_context(|| format!("reading `{}`", file.display()))?;
+    if let Some(what) = known.says_anything() {
+        bail!(
+            "`{}`: what `{what}` says would be in any words: write some of its own",
+            file.display()
+        );
+    }
+    Ok(known)
+}
 
 /// The first failure of each file in full.
 pub(super) fn tell_failures(runs: &[Run]) -> anyhow::Result<()> {

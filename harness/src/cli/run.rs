@@ -9,20 +9,20 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum as _, builder::FalseyValueParser};
 
 use super::{
     FAILED, FIXTURES, LACKING, NOTHING_MATCHED, SUCCESS, UNKNOWN, UNREVIEWED, WRONG_FILE,
     interrupt::interrupted,
-    outcome::{exit_code, tell_failures},
+    outcome::{exit_code, read_known, tell_failures},
     progress::Progress,
     site, snapshots,
     terminal::{note, say},
     unreadable,
 };
 use crate::{
-    deploy::{Servers, Signer},
+    deploy::Servers,
     known::{Known, compare},
     plural::counted,
     report,
@@ -293,19 +293,7 @@ impl Run {
         if self.embedded {
             return Ok(Target::Embedded);
         }
-        let secret = self.jwt_secret.clone();
-        let secret =
-            secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
-        let gateways: Vec<_> =
-            self.url.iter().map(|url| site::address(url)).collect::<Result<_, _>>()?;
-        if let Some(twice) = gateways.iter().enumerate().find(|(n, it)| gateways[..*n].contains(it))
-        {
-            bail!("`{}` is given twice: `gw1` and `gw2` would be one gateway", twice.1);
-        }
-        let signer = Signer::new(secret);
-        for (url, gateway) in self.url.iter().zip(&gateways) {
-            site::answers(url, *gateway, &signer).await?;
-        }
+        let (gateways, signer) = site::gateways(&self.url, self.jwt_secret.as_ref()).await?;
         site::redis_answers(self.redis_url.as_deref()).await?;
         site::database_answers(self.database_url.as_deref()).await?;
         site::kafka_answers(self.kafka_brokers.as_deref()).await?;
@@ -400,17 +388,4 @@ impl Run {
 fn at_least_one(text: &str) -> Result<usize, String> {
     let number = text.parse::<usize>().ok().filter(|number| *number > 0);
     number.ok_or_else(|| "write 1 or more".to_owned())
-}
-
-fn read_known(file: &Path) -> anyhow::Result<Known> {
-    let text = fs::read_to_string(file).with_context(|| format!("reading `{}`", file.display()))?;
-    let known: Known =
-        serde_saphyr::from_str(&text).with_context(|| format!("reading `{}`", file.display()))?;
-    if let Some(what) = known.says_anything() {
-        bail!(
-            "`{}`: what `{what}` says would be in any words: write some of its own",
-            file.display()
-        );
-    }
-    Ok(known)
 }

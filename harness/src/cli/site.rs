@@ -19,8 +19,25 @@ use crate::deploy::Signer;
 /// How long the first answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// The gateways behind these URLs, all of which are there and take tokens of this secret.
+pub(super) async fn gateways(
+    urls: &[String],
+    secret: Option<&String>,
+) -> anyhow::Result<(Vec<SocketAddr>, Signer)> {
+    let secret = secret.ok_or_else(|| anyhow!("`--url` needs `--jwt-secret`, to sign tokens"))?;
+    let gateways: Vec<_> = urls.iter().map(|url| address(url)).collect::<Result<_, _>>()?;
+    if let Some(twice) = gateways.iter().enumerate().find(|(n, it)| gateways[..*n].contains(it)) {
+        bail!("`{}` is given twice: `gw1` and `gw2` would be one gateway", twice.1);
+    }
+    let signer = Signer::new(secret.clone());
+    for (url, gateway) in urls.iter().zip(&gateways) {
+        answers(url, *gateway, &signer).await?;
+    }
+    Ok((gateways, signer))
+}
+
 /// The address behind a gateway's URL.
-pub(super) fn address(url: &str) -> anyhow::Result<SocketAddr> {
+fn address(url: &str) -> anyhow::Result<SocketAddr> {
     let rest = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
     if rest.contains("://") {
         bail!("`{url}`: only http:// is spoken here, without TLS");
@@ -78,7 +95,7 @@ fn unusable(flag: &str, error: &dyn std::error::Error) -> anyhow::Error {
 }
 
 /// Whether a gateway is there and takes our tokens: nothing that a scenario could say about the others means anything.
-pub(super) async fn answers(url: &str, gateway: SocketAddr, signer: &Signer) -> anyhow::Result<()> {
+async fn answers(url: &str, gateway: SocketAddr, signer: &Signer) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
     let token = signer.good(&Uuid::new_v4().to_string());
     let asked = http.get(format!("http://{gateway}/rooms")).bearer_auth(token).send().await;

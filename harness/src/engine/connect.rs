@@ -148,7 +148,8 @@ impl Running<'_> {
         let text = match seen {
             Some(Connection { welcomed: Some(welcomed), dismissed: Some(dismissed), .. }) => {
                 let later = dismissed.saturating_sub(welcomed);
-                if later <= AT_ONCE {
+                // The next poll has to be asked for.
+                if later <= AT_ONCE + 2 * device.delay() {
                     return Ok(());
                 }
                 return Err(format!(

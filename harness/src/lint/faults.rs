@@ -65,6 +65,10 @@ impl Linter<'_> {
         if how == EndHow::Freeze {
             return self.freeze(what);
         }
+        if self.known.frozen.contains(&what.value) && how == EndHow::Term {
+            // It goes on until it has ended as it was asked to.
+            self.known.runs(&what.value);
+        }
         self.known.frozen.remove(&what.value);
         if !self.known.stopped.insert(what.value.clone()) {
             self.report(self.problem(what, format!("`{}` is stopped already", what.value)));

@@ -22,6 +22,10 @@ pub(super) struct Named {
     is_heard: bool,
     /// How many messages have this name.
     count: usize,
+    /// The actor who has sent it first.
+    sender: String,
+    /// Another program has written a record of it.
+    pub(super) is_written: bool,
     /// What comes before it and after it, as far as the file says.
     pub(super) order: Order,
     /// What did not run when it was sent, and has not run since.
@@ -30,7 +34,8 @@ pub(super) struct Named {
 
 impl Named {
     /// Another program writes a record of it.
-    pub(super) fn is_written(&mut self) {
+    pub(super) fn write(&mut self) {
+        self.is_written = true;
         if self.refusal.take().is_some() {
             self.order = Order::default();
         }
@@ -40,12 +45,12 @@ impl Named {
 
     /// With what another block that ran side by side knows of it.
     pub(super) fn merge(&mut self, other: &Self) {
-        let Self { room, refusal, is_accepted, there, later, is_heard, count, order, held_by } =
-            other;
-        (self.room, self.refusal) = (room.clone(), refusal.clone());
-        self.is_accepted |= is_accepted;
-        self.is_heard |= is_heard;
-        (self.count, self.order) = (*count, *order);
+        let Self { there, later, order, held_by, .. } = other;
+        self.refusal = self.refusal.take().filter(|_| other.refusal.is_some());
+        self.is_accepted |= other.is_accepted;
+        self.is_heard |= other.is_heard;
+        self.is_written |= other.is_written;
+        self.order = self.order.beside(*order);
         self.there.extend(there.iter().cloned());
         self.later.extend(later.iter().cloned());
         self.held_by.retain(|what| held_by.contains(what));
@@ -72,7 +77,8 @@ impl Linter<'_> {
         } else {
             let room = send.room.as_ref().map(|room| room.value.clone());
             let count = send.count.as_ref().map_or(1, |count| count.value);
-            Named { room, refusal: refusal.cloned(), count, ..Named::default() }
+            let sender = actor_of(&send.from.value).to_owned();
+            Named { room, refusal: refusal.cloned(), count, sender, ..Named::default() }
         };
         if refusal.is_none() {
             named.refusal = None;
@@ -81,7 +87,9 @@ impl Linter<'_> {
         // Of a retry the first one may have been kept, or was for sure.
         let is_first =
             send.again.is_none() || known.as_ref().is_some_and(|it| it.refusal.is_some());
-        named.order = self.order_of(named.order, is_first, is_accepted);
+        // Somebody else's is another message.
+        let is_own = named.sender == actor_of(&send.from.value);
+        named.order = self.order_of(named.order, is_first, is_accepted && is_own);
         named.order.is_retried |= send.again.is_some();
         if is_first {
             named.held_by = self.down();
@@ -100,6 +108,7 @@ impl Linter<'_> {
     pub(super) fn writes(&mut self, name: &Spanned<String>, room: Option<&str>) {
         let mut named = Named { room: room.map(str::to_owned), count: 1, ..Named::default() };
         // It may be stored already.
+        named.is_written = true;
         named.held_by = self.down();
         named.held_by.retain(|it| it.starts_with("gw"));
         self.find_hearers(&mut named, true);
@@ -332,4 +341,9 @@ impl Linter<'_> {
             }
         }
     }
+}
+
+/// Whose device this is.
+fn actor_of(device: &str) -> &str {
+    device.split_once('.').map_or(device, |(actor, _)| actor)
 }

@@ -33,8 +33,8 @@ impl Linter<'_> {
     pub(super) fn can_be_heard(&mut self, name: &str, device: &str, place: Place) {
         let gateway = self.gateway_of(device).filter(|it| self.holds(it, name)).map(str::to_owned);
         let stack = &self.scenario.stack;
-        let is_sent = self.known.messages.get(name).is_some_and(|it| !it.order.is_retried);
-        if stack.workers.value == 0 && stack.backends != Backends::Embedded && is_sent {
+        let is_written = self.known.messages.get(name).is_some_and(|it| it.is_written);
+        if stack.workers.value == 0 && stack.backends == Backends::Real && !is_written {
             let text =
                 format!("the stack has no worker: nobody stores `{name}`, and nobody hears it");
             self.report(self.problem(place, text).with_help("write `stack: { workers: 1 }`"));

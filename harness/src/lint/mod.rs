@@ -139,9 +139,6 @@ impl Linter<'_> {
         if time.value.names().any(|name| name == "heartbeat") && stack.heartbeat.is_none() {
             let problem = self.problem(time, "the stack has no `heartbeat`");
             self.report(problem.with_help("write `stack: { heartbeat: 200ms }`"));
-        } else if time.value.resolve(stack.times()) > TIME_MAX {
-            let text = format!("`{}` is longer than an hour", time.value);
-            self.report(self.problem(time, text));
         } else if time.value.resolve(stack.times()).is_zero() {
             let text = format!("`{}` is no time at all", time.value);
             let help = "write how long it is, such as `500ms`";
@@ -152,6 +149,10 @@ impl Linter<'_> {
     fn times<'t>(&mut self, times: impl IntoIterator<Item = &'t Option<Spanned<Time>>>) {
         for time in times.into_iter().flatten() {
             self.time(time);
+            if time.value.resolve(self.scenario.stack.times()) > TIME_MAX {
+                let text = format!("`{}` is longer than an hour", time.value);
+                self.report(self.problem(time, text));
+            }
         }
     }
 

@@ -14,6 +14,17 @@ pub(super) struct Order {
     pub(super) is_retried: bool,
 }
 
+impl Order {
+    /// What is sure of a message after two blocks that ran side by side.
+    pub(super) fn beside(self, other: Self) -> Self {
+        Self {
+            after: self.after.filter(|_| self.after == other.after),
+            by: self.by.filter(|_| self.by == other.by),
+            is_retried: self.is_retried || other.is_retried,
+        }
+    }
+}
+
 impl Linter<'_> {
     /// The order of what is sent now, for the first time or again. Blocks go side by side, and rounds one after the other.
     pub(super) fn order_of(&mut self, before: Order, is_first: bool, is_accepted: bool) -> Order {

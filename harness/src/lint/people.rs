@@ -1,7 +1,9 @@
 //! Actors, devices, rooms: who exists.
 
 use super::{Linter, stack::PROCESSES_MAX};
-use crate::scenario::{Client, DEVICES_MAX, Device, Place, Problem, Spanned, Step, Who, closest};
+use crate::scenario::{
+    Backends, Client, DEVICES_MAX, Device, Place, Problem, Spanned, Step, Who, closest,
+};
 
 impl Linter<'_> {
     pub(super) fn people(&mut self) {
@@ -129,7 +131,8 @@ impl Linter<'_> {
         let is_known = self.is_one_of("gateway", name, &names, place);
         let number = name.strip_prefix("gw").and_then(|number| number.parse::<usize>().ok());
         if let (Some(problem), Some(number)) = (self.problems.get_mut(problems), number)
-            && (names.len()..PROCESSES_MAX).contains(&(number - 1))
+            && (names.len() + 1..=PROCESSES_MAX).contains(&number)
+            && self.scenario.stack.backends != Backends::Embedded
         {
             problem.help = Some(format!("write `stack: {{ gateways: {number} }}`"));
         }

@@ -34,7 +34,7 @@ impl Linter<'_> {
         let name = id.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
         let name = name.map(|name| name.split('|').next().unwrap_or_default().trim());
         if let Some(message) = name.and_then(|name| self.known.messages.get_mut(name)) {
-            message.is_written();
+            message.write();
         }
     }
 

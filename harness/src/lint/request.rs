@@ -79,12 +79,12 @@ impl Linter<'_> {
         self.known.captured.extend(capture.keys().chain(name.iter().map(|it| &it.value)).cloned());
     }
 
-    /// Whether there is such a path; a problem if not, unless it is to be answered so and is no slip of the pen.
+    /// Whether there is such a path; a problem if not, unless it is to be answered so.
     fn path(&mut self, request: &Request) {
         let path = request.call.value.split_once(' ').map_or("", |(_, path)| path);
         let Err(meant) = known_path(path) else { return };
         let is_wanted = request.status.as_ref().is_some_and(|status| status.value >= 400);
-        if is_wanted && meant.is_none() {
+        if is_wanted {
             return;
         }
         let problem = self.problem(&request.call, format!("no gateway has the path `{path}`"));
@@ -122,6 +122,7 @@ impl Linter<'_> {
     fn succeeds_so(&mut self, request: &Request) {
         let Request { by, call, status, .. } = request;
         let Some((verb, path)) = call.value.split_once(' ') else { return };
+        let path = path.split('?').next().unwrap_or_default();
         let usual = match verb {
             "GET" => 200,
             "POST" if path.ends_with("/leave") => 204,

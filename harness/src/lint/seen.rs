@@ -44,7 +44,10 @@ impl Linter<'_> {
 
     pub(super) fn expect(&mut self, step: &Spanned<Step>, expect: &Expect) {
         let Expect { presence, redis, history, stored, topic, within, lasting, ttl, .. } = expect;
-        self.times([within, lasting, ttl]);
+        self.times([within, lasting]);
+        if let Some(ttl) = ttl {
+            self.time(ttl);
+        }
         let subjects = [presence, redis, history, stored, topic];
         match subjects.iter().filter(|subject| subject.is_some()).count() {
             0 => {
@@ -163,9 +166,12 @@ impl Linter<'_> {
     fn amount(&mut self, room: &str, count: Option<&Spanned<usize>>) {
         let Some(count) = count else { return };
         let Scenario { rooms, steps, .. } = self.scenario;
-        // A room of another name may be this one, as a reply has told it.
+        // A room of another name may be this one, and this one another, as a reply has told it.
+        if self.known.captured.contains(room) || !rooms.is_empty() && !rooms.contains_key(room) {
+            return;
+        }
         let is_other = |name: &str| rooms.contains_key(name) && name != room;
-        if let Some(most) = most(steps, &is_other).filter(|most| *most < count.value) {
+        if let Some(most) = most(steps, steps, &is_other).filter(|most| *most < count.value) {
             let text = format!("`{room}` gets {}, not {}", counted(most, "message"), count.value);
             self.report(self.problem(count, text));
         }
@@ -182,13 +188,21 @@ impl Linter<'_> {
 }
 
 /// The most messages that these steps send anywhere but to other rooms; `None` if nobody can tell.
-fn most(steps: &[Spanned<Step>], is_other: &dyn Fn(&str) -> bool) -> Option<usize> {
+fn most(
+    steps: &[Spanned<Step>],
+    all_steps: &[Spanned<Step>],
+    is_other: &dyn Fn(&str) -> bool,
+) -> Option<usize> {
     let mut all: usize = 0;
     for step in steps {
         let (mut sent, mut rounds) = (0, 1);
         if let Step::Send(send) = &step.value {
             let goes_elsewhere = send.room.as_ref().is_some_and(|room| is_other(&room.value));
-            let is_more = send.again.is_none() && !goes_elsewhere;
+            // What somebody else sends again is a message of their own.
+            let is_more = !goes_elsewhere
+                && send.again.as_ref().is_none_or(|name| {
+                    sender(all_steps, &name.value) != send.from.value.split('.').next()
+                });
             sent = send.count.as_ref().map_or(1, |count| count.value) * usize::from(is_more);
             // It may say which room it is for.
             send.payload.is_none().then_some(())?;
@@ -198,9 +212,21 @@ fn most(steps: &[Spanned<Step>], is_other: &dyn Fn(&str) -> bool) -> Option<usiz
             rounds = repeat.times.value;
         }
         for block in step.value.blocks() {
-            sent += most(block, is_other)?;
+            sent = usize::saturating_add(sent, most(block, all_steps, is_other)?);
         }
         all = all.saturating_add(sent.saturating_mul(rounds));
     }
     Some(all)
+}
+
+/// The actor who sends a message of this name first.
+fn sender<'s>(steps: &'s [Spanned<Step>], name: &str) -> Option<&'s str> {
+    steps.iter().find_map(|step| {
+        if let Step::Send(send) = &step.value
+            && send.name.as_ref().is_some_and(|it| it.value == name)
+        {
+            return send.from.value.split('.').next();
+        }
+        step.value.blocks().into_iter().find_map(|block| sender(block, name))
+    })
 }

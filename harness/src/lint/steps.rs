@@ -1,7 +1,5 @@
 //! Steps, one after the other, with what is true by then.
 
-use std::collections::BTreeSet;
-
 use super::{Linter, Used, answers::GOODBYES, faults::mended, known::Known};
 use crate::files::SCENARIO_ENDS;
 use crate::scenario::{
@@ -79,6 +77,7 @@ impl Linter<'_> {
             } else if until.value == WaitFor::Answered
                 && !self.known.asked.contains(&device)
                 && self.blocks == 0
+                && self.scenario.stack.heartbeat.is_none()
             {
                 let text = format!("`{device}` has asked for no ack since it connected");
                 let help = format!("put a step before that asks: `- heartbeat: {device}`");
@@ -289,8 +288,11 @@ impl Linter<'_> {
         }
         self.known = before.after(&blocks);
         // What one block has cut another one may have resumed since.
-        let resumed: BTreeSet<String> = parallel.0.iter().flat_map(|it| mended(it)).collect();
-        self.known.cut.retain(|device| before.cut.contains(device) || !resumed.contains(device));
+        self.beside.push(parallel.0.iter().flat_map(|it| mended(it)).collect());
+        let cut = std::mem::take(&mut self.known.cut).into_iter();
+        let stays = |device: &String| before.cut.contains(device) || !self.is_mended_beside(device);
+        self.known.cut = cut.filter(stays).collect();
+        self.beside.pop();
         self.blocks -= 1;
     }
 

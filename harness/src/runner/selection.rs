@@ -1,6 +1,10 @@
 //! Which scenarios are meant: files, folders, tags, words.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::PathBuf,
+};
 
 use crate::{
     files::{SCENARIO_ENDS, files},
@@ -10,6 +14,9 @@ use crate::{
 
 /// Folder of steps that scenarios share: no scenarios themselves.
 const SHARED: &str = "shared";
+
+/// So much of a file is read, in bytes: more than a scenario may have, and an end of what has none.
+const READ_BYTES_MAX: u64 = 4_000_000;
 
 /// A scenario and where it stands.
 #[derive(Clone, Debug)]
@@ -90,7 +97,9 @@ pub fn find(paths: &[PathBuf]) -> io::Result<Found> {
     let mut found = Found { files: files.len(), ..Found::default() };
     for path in files {
         let file = path.display().to_string();
-        let bytes = fs::read(&path)
+        let mut bytes = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(READ_BYTES_MAX).read_to_end(&mut bytes))
             .map_err(|error| io::Error::new(error.kind(), format!("reading `{file}`: {error}")))?;
         let source = match String::from_utf8(bytes) {
             Ok(source) => source,

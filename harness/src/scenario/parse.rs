@@ -17,11 +17,6 @@ pub fn parse(file: &str, source: &str) -> Result<Scenario, Problem> {
         let problem = Problem::new(file, source, Place::default(), "the file is empty");
         return Err(problem.with_help("`harness new` writes a scenario to begin with"));
     }
-    if source.lines().any(|line| line.starts_with("shared:")) {
-        let text = "this is a file of shared steps, and no scenario";
-        let problem = Problem::new(file, source, Place::of_key(source, "shared"), text);
-        return Err(problem.with_help("it is read where a scenario says `use`: check that one"));
-    }
     let mut scenario: Scenario =
         serde_saphyr::from_str(source).map_err(|error| in_our_words(file, source, &error))?;
     for devices in scenario.actors.values_mut() {
@@ -48,7 +43,8 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
             | Error::SerdeUnknownField { .. }
             | Error::DuplicateMappingKey { .. }
     );
-    let is_of_tabs = !is_of_names && error.to_string().contains(" tab");
+    let is_of_tabs =
+        !is_of_names && [" tab", "tabs "].iter().any(|it| error.to_string().contains(it));
     if let Some(problem) = tab(file, source, place).filter(|_| is_of_tabs) {
         return problem;
     }
@@ -62,6 +58,12 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             problem(format!("`{variant}` is unknown here"))
                 .with_known(variant, expected.iter().copied())
+        }
+        Error::SerdeUnknownField { field, expected, .. }
+            if *field == "shared" && expected.contains(&"scenario") =>
+        {
+            problem("this is a file of shared steps, and no scenario".to_owned())
+                .with_help("it is read where a scenario says `use`: check that one")
         }
         Error::SerdeUnknownField { field, expected, .. } => {
             problem(format!("there is no `{field}` here"))

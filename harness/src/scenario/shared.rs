@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Place, Problem, Scenario, Spanned, Step, parse::in_our_words};
 
@@ -76,19 +77,14 @@ fn load(
                 problem(format!("the shared files are longer than {BYTES_MAX} bytes in all"))
             })?;
             let name = path.display().to_string();
+            if let Some(value) = intruder(&written, &text, &shared.with) {
+                let said = format!("this changes what stands around it in `{}`", short(&path));
+                let help = "it is put in as it is: write it without quotes and without `\\`";
+                return Err(Problem::new(file, source, Place::from(value), said).with_help(help));
+            }
             let read: Shared = serde_saphyr::from_str(&text).map_err(|error| {
                 let problem = in_our_words(&name, &text, &error);
-                let problem = as_written(problem, &written, &shared.with);
-                let quoted = shared.with.values().find(|it| it.value.contains(QUOTES));
-                match quoted.filter(|_| problem.line.contains("${")) {
-                    Some(value) => {
-                        let said = format!("with this in it `{name}` is wrong: {}", problem.text);
-                        let help =
-                            "it is put in as it is: write it without quotes and without `\\`";
-                        Problem::new(file, source, Place::from(value), said).with_help(help)
-                    }
-                    None => problem,
-                }
+                as_written(problem, &written, &shared.with)
             })?;
             shared.steps = read.steps;
             let folder = path.parent().unwrap_or(folder);
@@ -119,6 +115,31 @@ fn filled(
         rest = &rest[name.len()..];
     }
     Some(text)
+}
+
+/// The first parameter with quotes that changes more of the file than the text in which it stands; `None` as well of a file
+/// that is wrong whatever stands there.
+fn intruder<'w>(
+    written: &str,
+    text: &str,
+    with: &'w BTreeMap<String, Spanned<String>>,
+) -> Option<&'w Spanned<String>> {
+    let first = with.values().find(|it| it.value.contains(QUOTES))?;
+    // Letters that nobody writes stand in for the values.
+    let mark = |n: usize| format!("\u{e000}{n}\u{e000}");
+    let mut marked = with.clone();
+    for (n, value) in marked.values_mut().enumerate() {
+        value.value = mark(n);
+    }
+    let mut bytes_left = usize::MAX;
+    let plain = filled(written, &marked, &mut bytes_left)?;
+    let json = |text: &str| Some(serde_saphyr::from_str::<Value>(text).ok()?.to_string());
+    let mut plain = json(&plain)?;
+    for (n, value) in with.values().enumerate() {
+        let quoted = Value::from(value.value.as_str()).to_string();
+        plain = plain.replace(&mark(n), &quoted[1..quoted.len() - 1]);
+    }
+    (json(text) != Some(plain)).then_some(first)
 }
 
 /// The problem at the place where it stands in the file, in which parameters are not filled in yet.
@@ -177,6 +198,24 @@ fn short(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_changes_more_than_its_own_text_is_found() {
+        let is_refused = |written: &str, value: &str| {
+            let with: BTreeMap<String, Spanned<String>> =
+                serde_saphyr::from_str(&serde_json::json!({ "x": value }).to_string()).unwrap();
+            let mut bytes_left = usize::MAX;
+            let text = filled(written, &with, &mut bytes_left).unwrap();
+            intruder(written, &text, &with).is_some()
+        };
+        assert!(!is_refused("steps: [{ a: '${x}' }]", r#"42["x",{}]"#));
+        assert!(!is_refused("steps: [{ a: \"it is ${x}\" }]", "o'clock"));
+        assert!(is_refused("steps: [{ a: \"${x}\" }]", "say \"hi\""));
+        assert!(is_refused("steps: [{ a: \"${x}\" }]", "y\", b: \"z"));
+        assert!(is_refused("steps: [{ a: \"${x}\" }]", r"a\tb"));
+        // Whatever stands there.
+        assert!(!is_refused("steps: [{ a: \"${x}\"", "say \"hi\""));
+    }
 
     #[test]
     fn a_mistake_is_shown_where_it_stands_in_the_file() {

@@ -21,13 +21,13 @@ const SAID: &[(&str, &str, &str)] = &[
     ("cannot deserialize null", "nothing stands here", "write a value, or leave the name out"),
     (
         "externally tagged enum expected",
-        "a step begins with a verb here",
-        "write for example `- connect: alice.phone`",
+        "one word is wanted here, or a word with what belongs to it",
+        "a step is written as `- connect: alice.phone`",
     ),
     (
         "expected string key for externally tagged enum",
-        "a step begins with a verb here",
-        "write for example `- connect: alice.phone`",
+        "one word is wanted here, or a word with what belongs to it",
+        "a step is written as `- connect: alice.phone`",
     ),
     ("invalid u", "this is no whole number that fits here", ""),
     ("invalid bool", "this is neither `true` nor `false`", ""),
