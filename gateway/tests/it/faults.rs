@@ -44,7 +44,11 @@ async fn a_worker_killed_thirty_times_under_load_loses_and_doubles_nothing() {
     }
     load.hears_more(100).await;
     let (accepted, refused) = load.finish(&world).await;
-    assert!(accepted > 1_000 && refused == 0, "{accepted} accepted, {refused} refused");
+    assert!(
+        accepted > 1_000 && refused == 0,
+        "{accepted} accepted, {refused} refused: {}",
+        logs(&world)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,6 +98,11 @@ async fn a_frozen_worker_that_thaws_after_the_takeover_does_no_harm() {
         assert_eq!(thawed.terminate().code(), Some(0), "{}", thawed.log());
     }
     load.finish(&world).await;
+}
+
+/// What the gateways have said, for who has to find out why they have refused something.
+fn logs(world: &World) -> String {
+    world.gateways.iter().map(Process::log).collect::<Vec<_>>().join("\n")
 }
 
 /// A world on servers of its own, and a load on it.
