@@ -125,11 +125,13 @@ fn intruder<'w>(
     with: &'w BTreeMap<String, Spanned<String>>,
 ) -> Option<&'w Spanned<String>> {
     let first = with.values().find(|it| it.value.contains(QUOTES))?;
-    // Letters that nobody writes stand in for the values.
+    // Letters that nobody writes stand in for them; numbers and lists among the others have to stay what they are.
     let mark = |n: usize| format!("\u{e000}{n}\u{e000}");
     let mut marked = with.clone();
     for (n, value) in marked.values_mut().enumerate() {
-        value.value = mark(n);
+        if value.value.contains(QUOTES) {
+            value.value = mark(n);
+        }
     }
     let mut bytes_left = usize::MAX;
     let plain = filled(written, &marked, &mut bytes_left)?;
@@ -213,6 +215,11 @@ mod tests {
         assert!(is_refused("steps: [{ a: \"${x}\" }]", "say \"hi\""));
         assert!(is_refused("steps: [{ a: \"${x}\" }]", "y\", b: \"z"));
         assert!(is_refused("steps: [{ a: \"${x}\" }]", r"a\tb"));
+        let with: BTreeMap<String, Spanned<String>> =
+            serde_saphyr::from_str(r#"{ n: "3", x: "o'clock" }"#).unwrap();
+        let among_others = "steps: [{ times: ${n}, a: \"it is ${x}\" }]";
+        let text = "steps: [{ times: 3, a: \"it is o'clock\" }]";
+        assert!(intruder(among_others, text, &with).is_none());
         // Whatever stands there.
         assert!(!is_refused("steps: [{ a: \"${x}\"", "say \"hi\""));
     }
