@@ -3,7 +3,7 @@
 //! Events are registered before the client is told that it is connected, so that its first event finds its
 //! handler. Everything else is registered after, so that a connect that fails half-way leaves nothing behind.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::hash_map::Entry, convert::Infallible, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
@@ -91,11 +91,7 @@ fn connected(edge: &Edge, socket: SocketRef) {
     }
     let welcome = socket.extensions.remove::<Welcome>().and_then(|welcome| welcome.0.lock().take());
     let Some((user, mailbox)) = welcome else {
-        let sid = socket.id.to_string();
-        // One that tries again and again on the same transport is not worth keeping.
-        if socket.disconnect().is_err() || !reap(edge, &sid) {
-            edge.transports.kill(&sid);
-        }
+        turn_away(edge, socket);
         return;
     };
     let member = Arc::new(Member::new(SocketId(socket.id.to_string()), user, socket.clone()));
@@ -127,6 +123,21 @@ fn connected(edge: &Edge, socket: SocketRef) {
     edge.state.shutdown.events.spawn(mailbox::run(worker, mailbox));
 }
 
+/// Says goodbye. One that tries again on the same transport is not worth keeping, but hears its goodbye.
+fn turn_away(edge: &Edge, socket: SocketRef) {
+    let sid = socket.id.to_string();
+    if socket.disconnect().is_err() {
+        edge.transports.kill(&sid);
+    } else if !reap(edge, &sid) {
+        let was_closing = edge.dismissed.lock().insert(sid.clone(), true) == Some(true);
+        if was_closing {
+            edge.transports.kill(&sid);
+        } else {
+            edge.transports.close(&sid);
+        }
+    }
+}
+
 fn disconnected(edge: &Edge, member: &Arc<Member>, reason: DisconnectReason) {
     metrics::counter!("disconnects_total", "reason" => word(reason)).increment(1);
     edge.remove(member);
@@ -151,9 +162,10 @@ fn client_address(edge: &Edge, socket: &SocketRef) -> String {
 /// Not at once: some clients would take that for an accident and come back in a loop. Returns `false` if it is to be closed
 /// already.
 fn reap(edge: &Edge, sid: &str) -> bool {
-    if !edge.dismissed.lock().insert(sid.to_owned()) {
-        return false;
-    }
+    match edge.dismissed.lock().entry(sid.to_owned()) {
+        Entry::Occupied(_) => return false,
+        Entry::Vacant(entry) => entry.insert(false),
+    };
     let (edge, id) = (edge.clone(), SocketId(sid.to_owned()));
     let timeout: Duration = edge.connect_timeout;
     // Ends after the timeout or with the process.

@@ -107,17 +107,24 @@ impl Connection {
     }
 
     /// `poll` unless the connection was killed; woken also when it is.
+    ///
+    /// What was written counts as written, also when the kill comes meanwhile: a writer that is told of a failure writes the
+    /// same bytes again.
     fn unless_killed<T>(
         &mut self,
         context: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        let aborted = || Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        if self.control.is_at_least(KILLED) {
+            return aborted();
+        }
         let ready = poll(Pin::new(&mut self.stream), context);
         if ready.is_pending() {
             self.control.watch(context);
-        }
-        if self.control.is_at_least(KILLED) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            if self.control.is_at_least(KILLED) {
+                return aborted();
+            }
         }
         ready
     }
@@ -176,5 +183,53 @@ impl AsyncWrite for Connection {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+        sync::Semaphore,
+        time::timeout,
+    };
+
+    use super::*;
+
+    async fn connection() -> (Connection, Arc<Control>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let (connection, control) = Connection::new(listener.accept().await.unwrap().0, place);
+        (connection, control, peer)
+    }
+
+    #[tokio::test]
+    async fn who_tries_again_after_a_kill_writes_nothing() {
+        let (mut connection, control, mut peer) = connection().await;
+        connection.write_all(b"before").await.unwrap();
+        control.kill();
+        for _ in 0..3 {
+            let error = connection.write(b"after").await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+        }
+        drop(connection);
+        let mut heard = String::new();
+        peer.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "before");
+    }
+
+    #[tokio::test]
+    async fn a_kill_ends_who_waits() {
+        let (mut connection, control, peer) = connection().await;
+        let reading = tokio::spawn(async move { connection.read_u8().await });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        control.kill();
+        let read = timeout(Duration::from_secs(5), reading).await.expect("it is woken").unwrap();
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        drop(peer);
     }
 }

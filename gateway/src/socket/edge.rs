@@ -1,7 +1,7 @@
 //! The whole edge of one gateway: built once, drained once.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -61,8 +61,8 @@ pub struct Edge {
     /// Places for sessions: a polling one holds no connection between its requests.
     sessions: Arc<Semaphore>,
     session_ids: Arc<SessionIds>,
-    /// Sessions that were told goodbye and are not closed yet.
-    pub(super) dismissed: Arc<Mutex<HashSet<String>>>,
+    /// Sessions that were told goodbye and are not closed yet, and whether they are being closed.
+    pub(super) dismissed: Arc<Mutex<HashMap<String, bool>>>,
     /// Names the client's address behind a proxy.
     pub(super) client_address_header: Option<HeaderName>,
     memberships: Memberships,
