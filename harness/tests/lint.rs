@@ -28,7 +28,7 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn a_good_scenario_has_no_mistake() {
-    assert_eq!(lint("scenarios"), (0, String::new(), "6 scenarios, no mistake\n".to_owned()));
+    assert_eq!(lint("scenarios"), (0, String::new(), "8 scenarios, no mistake\n".to_owned()));
 }
 
 #[test]

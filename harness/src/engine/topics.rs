@@ -47,7 +47,10 @@ pub(super) async fn record_ids(world: &World, topic: &str) -> Result<Vec<String>
     let (drafts, heard, written) = (drafts(world), heard(world), world.written());
     let is_written = |kept: &Kept| {
         let [key, payload] = [kept.key.as_str(), &String::from_utf8_lossy(&kept.payload)];
-        written.iter().any(|it| *it == [topic, key, payload])
+        // A dead letter is the record as it was.
+        written.iter().any(|[to, by, it]| {
+            (to == topic || topic == DEAD_LETTERS) && [by, it] == [key, payload]
+        })
     };
     let mut event_ids = BTreeSet::new();
     let began = world.recorder.history().began();

@@ -15,11 +15,18 @@ use crate::{
 const ID_LIMIT: Duration = Duration::from_secs(5);
 
 impl World {
-    /// A text with every `${name}` replaced. An error names what stands for nothing.
+    /// A text with every `${name}` replaced; `$${` is a `${` that begins no name. An error names what stands for nothing.
     pub(super) fn fill(&self, text: &str) -> Result<String, String> {
         let mut filled = String::new();
         let mut rest = text;
         while let Some(begin) = rest.find("${") {
+            if let Some(ahead) = rest[..begin].strip_suffix('$') {
+                // `$${` is no name.
+                filled.push_str(ahead);
+                filled.push_str("${");
+                rest = &rest[begin + 2..];
+                continue;
+            }
             let Some(len) = rest[begin..].find('}') else { break };
             filled.push_str(&rest[..begin]);
             filled.push_str(&self.value_of(&rest[begin + 2..begin + len])?);

@@ -1,9 +1,7 @@
 //! Steps that break something, and who is gone after them.
 
 use super::{Linter, people::numbered};
-use crate::scenario::{
-    Backends, Crash, EndHow, Network, NetworkState, Place, Spanned, Step, Stop, Who,
-};
+use crate::scenario::{Backends, Crash, EndHow, Network, NetworkState, Place, Spanned, Step, Stop};
 
 /// The servers of a stack.
 const SERVERS: [&str; 3] = ["kafka", "redis", "postgres"];
@@ -70,18 +68,20 @@ impl Linter<'_> {
             self.known.runs(&what.value);
         }
         self.known.frozen.remove(&what.value);
-        if !self.known.stopped.insert(what.value.clone()) {
+        if !self.known.stopped.insert(what.value.clone()) && !self.is_mended_beside(&what.value) {
             self.report(self.problem(what, format!("`{}` is stopped already", what.value)));
         }
         self.end_of_gateway(&what.value);
     }
 
     fn freeze(&mut self, what: &Spanned<String>) {
-        if self.known.stopped.contains(&what.value) {
+        self.known.has_frozen = true;
+        let may_run = self.is_mended_beside(&what.value);
+        if self.known.stopped.contains(&what.value) && !may_run {
             let problem = self.problem(what, format!("`{}` is stopped by then", what.value));
             self.report(problem.with_help("only what runs can freeze"));
         }
-        if !self.known.frozen.insert(what.value.clone()) {
+        if !self.known.frozen.insert(what.value.clone()) && !may_run {
             self.report(self.problem(what, format!("`{}` is frozen already", what.value)));
         }
     }
@@ -91,14 +91,14 @@ impl Linter<'_> {
             let problem = self.problem(what, format!("`{}` runs already", what.value));
             return self.report(problem.with_help("it is frozen: write `thaw`"));
         }
-        if !self.known.stopped.contains(&what.value) {
+        if !self.known.stopped.contains(&what.value) && !self.is_broken_beside(&what.value) {
             self.report(self.problem(what, format!("`{}` runs already", what.value)));
         }
         self.known.runs(&what.value);
     }
 
     fn thaw(&mut self, what: &Spanned<String>) {
-        if !self.known.frozen.contains(&what.value) {
+        if !self.known.frozen.contains(&what.value) && !self.is_broken_beside(&what.value) {
             let problem = self.problem(what, format!("`{}` is not frozen by then", what.value));
             return self.report(problem.with_help("only what a `freeze` has stopped can go on"));
         }
@@ -106,8 +106,11 @@ impl Linter<'_> {
     }
 
     fn crash(&mut self, crash: &Crash) {
-        self.one_connected(&crash.device);
-        for device in self.devices_named(&crash.device.value, (&crash.device).into()) {
+        let place = Place::from(&crash.device);
+        let devices = self.devices_named(&crash.device.value, place);
+        let devices: Vec<_> = devices.into_iter().map(|device| (device, place)).collect();
+        self.some_to_end(&devices);
+        for (device, _) in devices {
             self.gone(&device);
         }
     }
@@ -120,7 +123,9 @@ impl Linter<'_> {
             let text = "only a slow network has a `delay`";
             self.report(self.problem(delay, text).with_help("write `state: slow`"));
         }
-        for device in self.devices_named(&network.device.value, (&network.device).into()) {
+        let devices = self.devices_named(&network.device.value, (&network.device).into());
+        let works = !devices.iter().any(|device| self.known.changed.contains(device));
+        for device in devices {
             match network.state {
                 NetworkState::Cut => {
                     self.loses_its_connection(&device);
@@ -133,7 +138,8 @@ impl Linter<'_> {
                 }
                 NetworkState::Resume => {
                     self.known.cut.remove(&device);
-                    if !self.known.changed.remove(&device) && self.blocks == 0 && !self.is_again {
+                    self.known.changed.remove(&device);
+                    if works && self.used.is_none() && self.blocks == 0 && !self.is_again {
                         let text = format!("the network of `{device}` works by then");
                         let problem = self.problem(&network.device, text);
                         self.report(problem.with_help("only what was cut or slow can resume"));
@@ -165,7 +171,9 @@ impl Linter<'_> {
     /// Nobody connects to what does not run.
     pub(super) fn must_run(&mut self, device: &str, place: Place) {
         let gateway = self.gateway_of(device).map(str::to_owned);
-        if let Some(gateway) = gateway.as_ref().filter(|it| self.known.stopped.contains(*it)) {
+        let is_stopped =
+            |it: &&String| self.known.stopped.contains(*it) && !self.is_mended_beside(it);
+        if let Some(gateway) = gateway.as_ref().filter(is_stopped) {
             let text = format!("`{device}` connects to `{gateway}`, which is stopped by then");
             let help = format!("put `- start: {gateway}` before this step");
             self.report(self.problem(place, text).with_help(help));
@@ -209,14 +217,6 @@ impl Linter<'_> {
         self.sleeps(what) || self.known.stopped.contains(what) && !self.is_mended_beside(what)
     }
 
-    /// Whether a block beside this one mends it, or whatever it stands for.
-    pub(super) fn is_mended_beside(&self, what: &str) -> bool {
-        let (actor, _) = what.split_once('.').unwrap_or((what, ""));
-        let group = if what.starts_with("gw") { "gateways" } else { "workers" };
-        let names = [what, actor, group, Who::EVERYONE];
-        self.beside.iter().any(|mended| names.iter().any(|name| mended.contains(*name)))
-    }
-
     /// What only froze cannot be started again.
     fn must_end(&mut self, how: EndHow, what: &Spanned<String>) {
         if how == EndHow::Freeze {
@@ -240,22 +240,4 @@ impl Linter<'_> {
         }
         self.is_one_of("process", &what.value, &known, what.into())
     }
-}
-
-/// What these steps mend: processes, groups of them, and devices whose network they resume.
-pub(super) fn mended(steps: &[Spanned<Step>]) -> Vec<String> {
-    let mut all = Vec::new();
-    for step in steps {
-        if let Step::Start(what) | Step::Thaw(what) = &step.value {
-            all.push(what.value.clone());
-        } else if let Step::Restart(stop) | Step::RollingRestart(stop) = &step.value {
-            all.push(stop.what.value.clone());
-        } else if let Step::Network(network) = &step.value
-            && network.state != NetworkState::Cut
-        {
-            all.push(network.device.value.clone());
-        }
-        all.extend(step.value.blocks().into_iter().flat_map(mended));
-    }
-    all
 }

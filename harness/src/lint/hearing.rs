@@ -12,18 +12,20 @@ pub(super) struct Named {
     /// Its room, if that is known.
     pub(super) room: Option<String>,
     /// The error that it is refused with.
-    refusal: Option<String>,
+    pub(super) refusal: Option<String>,
     is_accepted: bool,
     /// The devices that were in its room when it was sent.
     there: BTreeSet<String>,
     /// Those that came later and may hear it all the same: it may not have been stored by then, or they resume.
-    later: BTreeSet<String>,
+    pub(super) later: BTreeSet<String>,
     /// A device has heard it by now.
     is_heard: bool,
     /// How many messages have this name.
     count: usize,
     /// The actor who has sent it first.
-    sender: String,
+    pub(super) sender: String,
+    /// The file that named it, with the line.
+    place: (String, u64),
     /// Another program has written a record of it.
     pub(super) is_written: bool,
     /// What comes before it and after it, as far as the file says.
@@ -33,16 +35,6 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// Another program writes a record of it.
-    pub(super) fn write(&mut self) {
-        self.is_written = true;
-        if self.refusal.take().is_some() {
-            self.order = Order::default();
-        }
-        self.order.is_retried = true;
-        self.held_by.retain(|what| what.starts_with("gw"));
-    }
-
     /// With what another block that ran side by side knows of it.
     pub(super) fn merge(&mut self, other: &Self) {
         let Self { there, later, order, held_by, .. } = other;
@@ -89,6 +81,9 @@ impl Linter<'_> {
             send.again.is_none() || known.as_ref().is_some_and(|it| it.refusal.is_some());
         // Somebody else's is another message.
         let is_own = named.sender == actor_of(&send.from.value);
+        if send.again.is_some() && !is_own {
+            self.known.shared.insert(name.value.clone());
+        }
         named.order = self.order_of(named.order, is_first, is_accepted && is_own);
         named.order.is_retried |= send.again.is_some();
         if is_first {
@@ -105,8 +100,8 @@ impl Linter<'_> {
     }
 
     /// A message that another program writes gets a name; what becomes of it is not known.
-    pub(super) fn writes(&mut self, name: &Spanned<String>, room: Option<&str>) {
-        let mut named = Named { room: room.map(str::to_owned), count: 1, ..Named::default() };
+    pub(super) fn writes(&mut self, name: &Spanned<String>, room: Option<String>) {
+        let mut named = Named { room, count: 1, ..Named::default() };
         // It may be stored already.
         named.is_written = true;
         named.held_by = self.down();
@@ -116,16 +111,23 @@ impl Linter<'_> {
     }
 
     /// Who is in its room now hears it for sure, if it can be its first time.
-    fn find_hearers(&self, named: &mut Named, is_first: bool) {
+    pub(super) fn find_hearers(&self, named: &mut Named, is_first: bool) {
         let Some(room) = &named.room else { return };
         let there = self.known.joined.iter().filter(|(_, joined)| joined == room);
         let there = there.map(|(device, _)| device.clone());
         if is_first { named.there.extend(there) } else { named.later.extend(there) }
     }
 
-    fn calls(&mut self, name: &Spanned<String>, named: Named) {
-        // Each round of a repetition names its own message.
-        let is_new = !self.is_again;
+    fn calls(&mut self, name: &Spanned<String>, mut named: Named) {
+        let file = self.used.as_ref().map_or(self.file, |used| used.file.as_str());
+        named.place = (file.to_owned(), Place::from(name).line);
+        // Each round of a repetition names its own message, and so does each use of a shared file.
+        let known = self.known.messages.get(&name.value);
+        let is_same = known.is_some_and(|it| it.place == named.place);
+        if is_same {
+            named.order = Order::default();
+        }
+        let is_new = !self.is_again && !is_same;
         if is_new {
             self.name("a message", &name.value, name.into());
         }
@@ -145,16 +147,30 @@ impl Linter<'_> {
         if resumes {
             self.known.resumed.insert(device.clone());
         }
-        self.known.joined.insert((device, room.to_owned()));
+        self.known.joined.insert((device.clone(), room.to_owned()));
+        self.known.entered.insert((device, room.to_owned()));
     }
 
     /// Whether what a device hears can be told from the file.
-    fn is_sure(&self, device: &str) -> bool {
-        self.described(device).is_some_and(|it| it.pongs) && !self.known.unsure.contains(device)
+    pub(super) fn is_sure(&self, device: &str) -> bool {
+        self.described(device).is_some_and(|it| it.pongs)
+            && !self.known.unsure.contains(device)
+            && !self.is_connected_beside(device)
+            && !self.is_moved_beside(device)
     }
 
     fn is_inside(&self, device: &str, room: &str) -> bool {
         self.known.joined.contains(&(device.to_owned(), room.to_owned()))
+    }
+
+    /// Whether a device is in a room that may be this one: what a reply has told may be a second name.
+    fn is_in_any(&self, device: &str, room: &str) -> bool {
+        let captured = &self.known.captured;
+        self.known.joined.iter().any(|(known, joined)| {
+            known == device
+                && joined != room
+                && (captured.contains(joined) || captured.contains(room))
+        })
     }
 
     /// A message that has a name by now.
@@ -222,7 +238,9 @@ impl Linter<'_> {
             }
             let deaf = named.iter().find_map(|(name, it)| {
                 let room = it.room.as_ref()?;
-                let is_there = it.there.contains(&device) || it.later.contains(&device);
+                let is_there = it.there.contains(&device)
+                    || it.later.contains(&device)
+                    || self.is_in_any(&device, room);
                 (!is_there).then_some((name, room))
             });
             if let Some((name, room)) = deaf {
@@ -278,7 +296,7 @@ impl Linter<'_> {
     pub(super) fn each_once<'n>(&mut self, names: impl Iterator<Item = &'n Spanned<String>>) {
         let mut known = BTreeSet::new();
         for name in names {
-            if !known.insert(&name.value) {
+            if !known.insert(&name.value) && !self.known.shared.contains(&name.value) {
                 let text = format!("`{}` stands here twice, and is there once", name.value);
                 self.report(self.problem(name, text));
             }
@@ -329,6 +347,7 @@ impl Linter<'_> {
                 && named.is_accepted
                 && named.there.contains(&device)
                 && !self.known.has_faults
+                && !self.has_faults_beside()
                 && self.is_sure(&device)
                 && self.scenario.stack.workers.value > 0
             {
@@ -344,6 +363,6 @@ impl Linter<'_> {
 }
 
 /// Whose device this is.
-fn actor_of(device: &str) -> &str {
+pub(super) fn actor_of(device: &str) -> &str {
     device.split_once('.').map_or(device, |(actor, _)| actor)
 }

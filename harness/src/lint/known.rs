@@ -19,16 +19,22 @@ pub(super) struct Known {
     pub(super) asked: BTreeSet<String>,
     /// Device and room.
     pub(super) joined: BTreeSet<(String, String)>,
+    /// Device and room, also when it has left since.
+    pub(super) entered: BTreeSet<(String, String)>,
     /// Devices that have asked for what they had missed: they may hear a message again.
     pub(super) resumed: BTreeSet<String>,
     /// Messages that have a name.
     pub(super) messages: BTreeMap<String, Named>,
+    /// Their ids are those of other messages as well: in another room, or of somebody else.
+    pub(super) shared: BTreeSet<String>,
     pub(super) captured: BTreeSet<String>,
     pub(super) stopped: BTreeSet<String>,
     pub(super) frozen: BTreeSet<String>,
     /// Devices whose network is cut, and those whose network is not as it was.
     pub(super) cut: BTreeSet<String>,
     pub(super) changed: BTreeSet<String>,
+    /// Something was frozen on purpose: connections may have ended by themselves.
+    pub(super) has_frozen: bool,
     /// Something was broken on purpose, and may be so still.
     pub(super) has_faults: bool,
 }
@@ -50,13 +56,16 @@ impl Known {
             unsure: merged(self, blocks, |known| &known.unsure),
             asked: merged(self, blocks, |known| &known.asked),
             joined: merged(self, blocks, |known| &known.joined),
+            entered: merged(self, blocks, |known| &known.entered),
             resumed: merged(self, blocks, |known| &known.resumed),
             messages,
+            shared: merged(self, blocks, |known| &known.shared),
             captured: merged(self, blocks, |known| &known.captured),
             stopped: merged(self, blocks, |known| &known.stopped),
             frozen: merged(self, blocks, |known| &known.frozen),
             cut: merged(self, blocks, |known| &known.cut),
             changed: merged(self, blocks, |known| &known.changed),
+            has_frozen: self.has_frozen || blocks.iter().any(|block| block.has_frozen),
             has_faults: self.has_faults || blocks.iter().any(|block| block.has_faults),
         }
     }

@@ -3,7 +3,9 @@
 //! Reads a scenario as the engine would run it, step by step, with what is known by then: who is connected, who is in
 //! which room, which messages have a name. Collects every mistake.
 
+mod again;
 mod answers;
+mod beside;
 mod faults;
 mod hearing;
 mod held;
@@ -21,10 +23,11 @@ mod snapshot;
 mod stack;
 mod steps;
 
+use beside::Deeds;
 use known::Known;
 pub use stack::SETTINGS;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use crate::scenario::{INVARIANTS, Place, Problem, RULES, Scenario, Spanned, Step, Time, Who};
 
@@ -72,8 +75,8 @@ struct Linter<'a> {
     is_again: bool,
     /// How many `parallel`s what is read stands in.
     blocks: usize,
-    /// What the blocks beside these mend.
-    beside: Vec<BTreeSet<String>>,
+    /// What the blocks beside these do.
+    beside: Vec<Deeds>,
     /// How many times a named message was sent by then.
     sends: usize,
 }

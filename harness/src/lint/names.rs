@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Linter;
+use super::{Linter, people::is_word};
 use crate::scenario::{Place, Spanned, Step};
 
 /// What can be done with what a name stands for.
@@ -37,9 +37,15 @@ impl Linter<'_> {
         let mut before = String::new();
         let mut rest = text;
         while let Some((ahead, after)) = rest.split_once("${") {
+            if let Some(ahead) = ahead.strip_suffix('$') {
+                // `$${` is no name.
+                before.push_str(ahead);
+                rest = after;
+                continue;
+            }
             let Some((written, after)) = after.split_once('}') else {
                 let problem = self.problem(place, "a `${` is never closed");
-                self.report(problem.with_help("write `${name}`"));
+                self.report(problem.with_help("write `${name}`, or `$${` for what is no name"));
                 return;
             };
             before.push_str(ahead);
@@ -60,6 +66,8 @@ impl Linter<'_> {
                 if !is_near && self.used.is_some() {
                     let help = format!("let `use` fill it in: `with: {{ {name}: ... }}`");
                     problem = problem.with_help(help);
+                } else if !is_near && !name.split('.').all(is_word) {
+                    problem = problem.with_help("write `$${` for a `${` that begins no name");
                 } else if !is_near && self.scenario.rooms.is_empty() && !name.contains('.') {
                     let help = format!(
                         "a room that no step names is to be declared: `rooms: {{ {name}: [...] }}`"
@@ -72,7 +80,7 @@ impl Linter<'_> {
         }
     }
 
-    fn stands_for_something(&self, name: &str, is_room: bool) -> bool {
+    pub(super) fn stands_for_something(&self, name: &str, is_room: bool) -> bool {
         let scenario = self.scenario;
         let is_device = |device: &str| {
             device.split_once('.').is_some_and(|(actor, device)| {

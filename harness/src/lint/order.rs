@@ -58,7 +58,11 @@ impl Linter<'_> {
             let comes_first = |it: &&Spanned<String>| {
                 self.known.messages.get(&it.value).is_some_and(|other| {
                     let is_one_room = other.room.is_some() && other.room == message.room;
-                    let is_again = in_topic && (other.order.is_retried || message.order.is_retried);
+                    // What was killed before it had committed may publish again.
+                    let is_again = in_topic
+                        && (other.order.is_retried
+                            || message.order.is_retried
+                            || self.known.has_faults);
                     let is_before = message
                         .order
                         .by

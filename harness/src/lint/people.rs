@@ -1,5 +1,7 @@
 //! Actors, devices, rooms: who exists.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Linter, stack::PROCESSES_MAX};
 use crate::scenario::{
     Backends, Client, DEVICES_MAX, Device, Place, Problem, Spanned, Step, Who, closest,
@@ -48,32 +50,41 @@ impl Linter<'_> {
         }
         let mut spoken = Vec::new();
         rooms_of(&self.scenario.steps, &mut spoken);
-        let names: Vec<&str> = spoken.iter().map(|(name, _)| *name).collect();
-        // In payloads, keys and frames it is spoken of as well.
-        let times = |name: &str| {
-            let written = self.source.matches(&format!("${{{name}}}")).count();
-            written + names.iter().filter(|it| **it == name).count()
-        };
+        let mut times = BTreeMap::<&str, usize>::new();
+        for room in &spoken {
+            *times.entry(room.name).or_default() += 1;
+        }
+        for (name, times) in &mut times {
+            // In payloads, keys and frames it is spoken of as well.
+            *times += self.source.matches(&format!("${{{name}}}")).count();
+        }
         // `room-a` and `room-b`, `lobby1` and `lobby2` are two rooms.
         let letters = |name: &str| {
             let before = name.rsplit_once(['-', '_']).map_or(name, |(before, _)| before);
             before.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
         };
-        for (index, (name, place)) in spoken.iter().enumerate() {
+        // Who is in a room of their own, of which no other step speaks, is to hear nothing of another one.
+        let lonely =
+            spoken.iter().enumerate().filter(|(_, room)| times[room.name] == 1 && !room.is_joined);
+        for (index, Spoken { name, place, .. }) in lonely {
             // Of two that are spoken of once the second one is the slip.
-            let is_known = |(at, name): (usize, &&str)| at < index || times(name) > 1;
-            let known = (0..).zip(&names).filter(|it| is_known(*it)).map(|(_, name)| *name);
-            let known: Vec<&str> = known.filter(|it| it != name).collect();
+            let is_known = |at: usize, other: &Spoken<'_>| at < index || times[other.name] > 1;
+            let known = spoken.iter().enumerate().filter(|(at, other)| is_known(*at, other));
+            let known: BTreeSet<&str> = known.map(|(_, other)| other.name).collect();
+            let known: Vec<&str> = known.into_iter().filter(|it| it != name).collect();
             let meant = closest(name, &known).filter(|meant| {
                 // `sales` and `tales` are two words; what lacks a letter, or has two of them changed about, is none.
                 let is_other_word = name.len() == meant.len() && sorted(name) != sorted(meant);
-                let is_slip = times(meant) > 1 || !is_other_word;
-                times(name) == 1 && name.len() > 4 && letters(name) != letters(meant) && is_slip
+                let is_slip = times[meant] > 1 || !is_other_word;
+                name.len() > 4 && letters(name) != letters(meant) && is_slip
             });
             if let Some(meant) = meant {
                 let text = format!("no other step speaks of the room `{name}`");
                 let problem = self.problem(*place, text);
-                self.report(problem.with_help(format!("did you mean `{meant}`?")));
+                let help = format!(
+                    "did you mean `{meant}`? If not, name both below `rooms`, with their members"
+                );
+                self.report(problem.with_help(help));
             }
         }
     }
@@ -98,11 +109,7 @@ impl Linter<'_> {
     }
 
     pub(super) fn name(&mut self, what: &str, name: &str, place: Place) {
-        let is_word = !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
-        if !is_word {
+        if !is_word(name) {
             let text = format!("`{name}` is no name for {what}: use a-z, 0-9, `-` and `_`");
             self.report(self.problem(place, text));
         } else if name == "uuid" {
@@ -214,15 +221,31 @@ fn help<'a>(problem: Problem, name: &str, known: impl Iterator<Item = &'a str>) 
     }
 }
 
+/// Whether anything of a scenario can be called so.
+pub(super) fn is_word(name: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    !name.is_empty() && name.chars().all(is_letter)
+}
+
 /// `gw1`, `gw2`, ...
 pub(super) fn numbered(prefix: &str, count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("{prefix}{n}")).collect()
 }
 
+/// A room of which a step speaks.
+struct Spoken<'s> {
+    name: &'s str,
+    place: Place,
+    /// A device enters it, no more.
+    is_joined: bool,
+}
+
 /// The rooms that steps speak of, each time that they do; those of shared files aside, which have other places.
-fn rooms_of<'s>(steps: &'s [Spanned<Step>], spoken: &mut Vec<(&'s str, Place)>) {
+fn rooms_of<'s>(steps: &'s [Spanned<Step>], spoken: &mut Vec<Spoken<'s>>) {
     for step in steps {
-        spoken.extend(step.value.room().map(|room| (room.trim(), Place::from(step))));
+        let is_joined = matches!(step.value, Step::Join(_));
+        let room = step.value.room().map(str::trim);
+        spoken.extend(room.map(|name| Spoken { name, place: Place::from(step), is_joined }));
         if !matches!(step.value, Step::Use(_)) {
             for block in step.value.blocks() {
                 rooms_of(block, spoken);

@@ -1,8 +1,6 @@
 //! `publish`: where a record can go, and whether it can have a name.
 
-use super::Linter;
-use serde_json::Value;
-
+use super::{Linter, again::name_in};
 use crate::{
     contract::TOPICS,
     scenario::{Backends, Publish, Spanned},
@@ -22,19 +20,9 @@ impl Linter<'_> {
         self.must_be_up("kafka", topic.into());
         self.names(key);
         self.names_of(value);
-        self.again(value);
+        self.published_again(&value.value);
         if let Some(name) = name {
             self.published(name, publish);
-        }
-    }
-
-    /// The record may be that of a message which was sent, or refused: it is stored, and heard, whoever writes it.
-    fn again(&mut self, value: &Spanned<Value>) {
-        let id = value.value["clientMsgId"].as_str().unwrap_or_default();
-        let name = id.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-        let name = name.map(|name| name.split('|').next().unwrap_or_default().trim());
-        if let Some(message) = name.and_then(|name| self.known.messages.get_mut(name)) {
-            message.write();
         }
     }
 
@@ -49,10 +37,8 @@ impl Linter<'_> {
             let problem = self.problem(topic, "nobody reads messages in this topic");
             self.report(problem.with_help("leave `as` out"));
         }
-        let room = value.value["roomId"].as_str().unwrap_or_default();
-        let room = room.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+        let room = name_in(&value.value, "roomId");
         // What a reply has told may be a second name of a room.
-        let room = room.map(|room| room.split('|').next().unwrap_or_default().trim());
-        self.writes(name, room.filter(|room| !self.known.captured.contains(*room)));
+        self.writes(name, room.filter(|room| !self.known.captured.contains(room)));
     }
 }

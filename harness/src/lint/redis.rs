@@ -1,11 +1,16 @@
 //! `expect: { redis: ... }`: which keys there are, and what each can have.
 
+use std::time::Duration;
+
 use super::{Linter, people::numbered};
 use crate::{
     contract::{LEASE_KEY, PRESENCE_KEY},
     plural::counted,
     scenario::{Expect, Spanned},
 };
+
+/// How much less a TTL may be than an `expect` asks for.
+const TTL_SLACK: Duration = Duration::from_secs(2);
 
 /// The fields of an entry's value.
 const ENTRY_FIELDS: [&str; 2] = ["connectedAt", "serverId"];
@@ -34,7 +39,7 @@ impl Linter<'_> {
         // Beside a field it is the field that does not exist.
         let has_more = match expect.field {
             Some(_) => expect.value.is_some(),
-            None => expect.fields.is_some() || expect.ttl.is_some(),
+            None => expect.fields.is_some_and(|fields| fields > 0) || expect.ttl.is_some(),
         };
         if expect.exists == Some(false) && has_more {
             let text = "what does not exist has no `value`, no `fields` and no `ttl`";
@@ -46,7 +51,7 @@ impl Linter<'_> {
     fn presence_key(&mut self, key: &Spanned<String>, user: &str, expect: &Expect) {
         let times = self.scenario.stack.times();
         if let Some(ttl) = &expect.ttl
-            && ttl.value.resolve(times) > times.ttl
+            && ttl.value.resolve(times) >= times.ttl + TTL_SLACK
         {
             let text = format!("no entry is kept for longer than {} s", times.ttl.as_secs());
             self.report(self.problem(ttl, text).with_help("write `ttl: \"${ttl}\"`"));
@@ -54,7 +59,7 @@ impl Linter<'_> {
         let Some(name) = user.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
             let actors = self.scenario.actors.keys().map(String::as_str);
             let is_slip = actors.clone().any(|actor| actor == user);
-            if expect.exists == Some(false) && expect.field.is_none() && !is_slip {
+            if expect.exists == Some(false) && !is_slip {
                 return;
             }
             let text = format!("`{user}` is nobody's id");
@@ -66,7 +71,11 @@ impl Linter<'_> {
         let name = name.split('|').next().unwrap_or_default().trim();
         let Some(devices) = self.scenario.actors.get(name).map(|it| it.value.len()) else {
             let is_open = name == "uuid" || self.known.captured.contains(name);
-            if !is_open {
+            // That nothing is kept by the id of a socket is worth a look.
+            let is_of_others = expect.exists == Some(false)
+                && name.ends_with(".socket")
+                && self.stands_for_something(name, false);
+            if !is_open && !is_of_others {
                 let problem = self
                     .problem(key, format!("`{name}` is no actor: nobody's presence is kept there"));
                 let actors = self.scenario.actors.keys().map(String::as_str);

@@ -3,7 +3,7 @@
 use super::{Linter, people::numbered};
 use crate::scenario::{Backends, Place, Port, Request, closest};
 
-const VERBS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+const VERBS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
 
 /// The paths of the contract without an id in them, and those of the probes.
 const PATHS: [&str; 6] = ["rooms", "livez", "readyz", "health", "metrics", "socket.io"];
@@ -38,10 +38,13 @@ impl Linter<'_> {
         let is_call = call
             .value
             .split_once(' ')
-            .is_some_and(|(verb, path)| VERBS.contains(&verb) && path.starts_with('/'));
+            .is_some_and(|(verb, path)| VERBS.contains(&verb) && path.starts_with(['/', '$']));
         if is_call {
             self.path(request);
-            let changes = !call.value.starts_with("GET ");
+            // What is refused changes nothing.
+            let changes =
+                !["GET ", "HEAD ", "OPTIONS "].iter().any(|it| call.value.starts_with(it))
+                    && request.status.as_ref().is_none_or(|status| status.value < 400);
             if let Some(within) = request.within.as_ref().filter(|_| changes) {
                 let problem = self.problem(within, "asked again it would be done again");
                 self.report(problem.with_help("only a `GET` can be repeated"));
@@ -71,7 +74,7 @@ impl Linter<'_> {
             self.names_of(value);
         }
         if let Some(name) = name
-            && call.value != "POST /rooms"
+            && call.value.split('?').next() != Some("POST /rooms")
         {
             let problem = self.problem(name, "`as` names the room that `POST /rooms` makes");
             self.report(problem.with_help("write `capture: { name: field }` for other replies"));
@@ -105,8 +108,10 @@ impl Linter<'_> {
         if status.as_ref().is_some_and(|status| status.value >= 400) {
             return;
         }
-        let is_api = ["/rooms", "/users"].iter().any(|it| call.value.contains(it));
-        if is_api && !token.is_good() {
+        let (verb, path) = call.value.split_once(' ').unwrap_or_default();
+        let is_api = ["/rooms", "/users"].iter().any(|it| path.starts_with(it));
+        // A preflight has no token.
+        if is_api && !token.is_good() && verb != "OPTIONS" {
             let place: Place = status.as_ref().map_or(call.into(), Into::into);
             let problem = self.problem(place, "without a good token the answer is 401");
             self.report(problem.with_help("write `status: 401`, or leave `token` out"));

@@ -1,10 +1,10 @@
 //! `expect`: whether it can be, by then.
 
-use super::Linter;
+use super::{Linter, hearing::actor_of};
 use crate::{
     contract::{MEMBERSHIPS, TOPICS},
     plural::counted,
-    scenario::{Backends, Expect, Scenario, Spanned, Step},
+    scenario::{Backends, Expect, Scenario, Send, Spanned, Step},
 };
 
 impl Linter<'_> {
@@ -198,12 +198,13 @@ fn most(
         let (mut sent, mut rounds) = (0, 1);
         if let Step::Send(send) = &step.value {
             let goes_elsewhere = send.room.as_ref().is_some_and(|room| is_other(&room.value));
+            let again = send.again.as_ref();
+            let first = again.and_then(|name| first(all_steps, &name.value));
             // What somebody else sends again is a message of their own.
             let is_more = !goes_elsewhere
-                && send.again.as_ref().is_none_or(|name| {
-                    sender(all_steps, &name.value) != send.from.value.split('.').next()
-                });
-            sent = send.count.as_ref().map_or(1, |count| count.value) * usize::from(is_more);
+                && first
+                    .is_none_or(|first| actor_of(&first.from.value) != actor_of(&send.from.value));
+            sent = how_many(first.unwrap_or(send)) * usize::from(is_more);
             // It may say which room it is for.
             send.payload.is_none().then_some(())?;
         } else if let Step::Raw(_) | Step::Publish(_) = &step.value {
@@ -219,14 +220,18 @@ fn most(
     Some(all)
 }
 
-/// The actor who sends a message of this name first.
-fn sender<'s>(steps: &'s [Spanned<Step>], name: &str) -> Option<&'s str> {
+fn how_many(send: &Send) -> usize {
+    send.count.as_ref().map_or(1, |count| count.value)
+}
+
+/// The step that sends a message of this name first.
+fn first<'s>(steps: &'s [Spanned<Step>], name: &str) -> Option<&'s Send> {
     steps.iter().find_map(|step| {
         if let Step::Send(send) = &step.value
             && send.name.as_ref().is_some_and(|it| it.value == name)
         {
-            return send.from.value.split('.').next();
+            return Some(&**send);
         }
-        step.value.blocks().into_iter().find_map(|block| sender(block, name))
+        step.value.blocks().into_iter().find_map(|block| first(block, name))
     })
 }

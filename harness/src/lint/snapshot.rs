@@ -1,7 +1,9 @@
 //! Whether a snapshot can ever be the same twice.
 
+use serde_json::Value;
+
 use super::Linter;
-use crate::scenario::{Backends, Spanned, Step};
+use crate::scenario::{Backends, Generator, Spanned, Step};
 
 impl Linter<'_> {
     pub(super) fn snapshot(&mut self) {
@@ -32,8 +34,8 @@ impl Linter<'_> {
     reason = "no other step has a payload or steps of its own"
 )]
 fn making_up(steps: &[Spanned<Step>]) -> Option<&Spanned<Step>> {
-    let is_made_up = |payload: &Option<Spanned<serde_json::Value>>| {
-        payload.as_ref().is_some_and(|payload| payload.value.to_string().contains("{{"))
+    let is_made_up = |payload: &Option<Spanned<Value>>| {
+        payload.as_ref().is_some_and(|payload| has_made_up(&payload.value))
     };
     steps.iter().find_map(|step| match &step.value {
         Step::Send(send) if is_made_up(&send.payload) => Some(step),
@@ -43,4 +45,13 @@ fn making_up(steps: &[Spanned<Step>]) -> Option<&Spanned<Step>> {
         Step::Use(shared) => making_up(&shared.steps).map(|_| step),
         _ => None,
     })
+}
+
+fn has_made_up(value: &Value) -> bool {
+    match value {
+        Value::String(text) => Generator::named(text).is_some(),
+        Value::Array(items) => items.iter().any(has_made_up),
+        Value::Object(fields) => fields.values().any(has_made_up),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }

@@ -1,10 +1,10 @@
 //! Steps, one after the other, with what is true by then.
 
-use super::{Linter, Used, answers::GOODBYES, faults::mended, known::Known};
+use super::{Linter, Used, answers::GOODBYES, known::Known};
 use crate::files::SCENARIO_ENDS;
 use crate::scenario::{
-    AckWanted, Client, Connect, Join, Parallel, Place, Repeat, Spanned, Step, Token, TokenPlace,
-    Transport, Use, Wait, WaitFor, Who,
+    AckWanted, Client, Connect, Join, Place, Repeat, Spanned, Step, Token, TokenPlace, Transport,
+    Use, Wait, WaitFor, Who,
 };
 
 /// Most rounds of a repetition.
@@ -15,11 +15,9 @@ impl Linter<'_> {
         match &step.value {
             Step::Connect(connect) => self.connect(step, connect),
             Step::Disconnect(who) => {
-                for (device, place) in self.devices(who, step) {
-                    // Its program may not have noticed what has become of its connection.
-                    if !self.known.lost.contains(&device) {
-                        self.must_be_connected(&device, place);
-                    }
+                let devices = self.devices(who, step);
+                self.some_to_end(&devices);
+                for (device, _) in devices {
                     self.gone(&device);
                 }
             }
@@ -38,6 +36,7 @@ impl Linter<'_> {
                 self.writes_frames(&raw.device);
                 self.known.unsure.insert(raw.device.value.clone());
                 self.names(&raw.frame);
+                self.writes_by_hand(&raw.frame.value);
                 self.known.asked.insert(raw.device.value.clone());
                 if GOODBYES.contains(&raw.frame.value.as_str()) {
                     self.known.joined.retain(|(known, _)| *known != raw.device.value);
@@ -70,7 +69,11 @@ impl Linter<'_> {
         self.time(within);
         let place = Place::from(device);
         for device in self.devices_named(&device.value, place) {
-            let was_connected = self.known.ever_connected.contains(&device);
+            let was_connected =
+                self.known.ever_connected.contains(&device) || self.is_connected_beside(&device);
+            if until.value == WaitFor::Connected && was_connected {
+                self.is_there(&device);
+            }
             if until.value != WaitFor::Connected && !was_connected {
                 let text = format!("`{device}` was never connected by then");
                 self.report(self.problem(place, text).with_help("connect it before"));
@@ -147,18 +150,49 @@ impl Linter<'_> {
             self.known.captured.insert(name.value.clone());
         }
         for (device, place) in devices {
-            self.known.ever_connected.insert(device.clone());
-            self.known.lost.remove(&device);
             self.known.asked.remove(&device);
             self.must_run(&device, place);
             self.must_have_a_network(&device, place);
-            if self.known.connected.contains(&device) {
+            if self.known.connected.contains(&device) && self.is_held(&device) {
                 let text = format!("`{device}` is connected already");
-                self.report(self.problem(place, text).with_help("disconnect it first"));
+                let help = format!(
+                    "disconnect it first, or put `- wait: {{ device: {device}, until: disconnected, within: 5s }}` before"
+                );
+                self.report(self.problem(place, text).with_help(help));
             }
-            if is_let_in {
-                self.known.connected.insert(device);
+            self.is_there(&device);
+            if !is_let_in {
+                // Its program may end a connection that is none.
+                self.loses_its_connection(&device);
             }
+        }
+    }
+
+    fn is_there(&mut self, device: &str) {
+        self.known.ever_connected.insert(device.to_owned());
+        self.known.connected.insert(device.to_owned());
+        self.known.lost.remove(device);
+        self.known.dismissed.remove(device);
+    }
+
+    /// Whether nothing that the file tells may have ended its connection.
+    fn is_held(&self, device: &str) -> bool {
+        self.is_sure(device)
+            && !self.known.dismissed.contains(device)
+            && !self.known.has_frozen
+            && !self.is_broken_beside(device)
+    }
+
+    /// One of these devices has a connection to end, as far as its program knows; a problem if none has.
+    pub(super) fn some_to_end(&mut self, devices: &[(String, Place)]) {
+        let has_one = |device: &String| {
+            let Known { connected, lost, .. } = &self.known;
+            connected.contains(device) || lost.contains(device) || self.is_connected_beside(device)
+        };
+        if !devices.iter().any(|(device, _)| has_one(device))
+            && let Some((device, place)) = devices.first()
+        {
+            self.must_be_connected(device, *place);
         }
     }
 
@@ -170,7 +204,7 @@ impl Linter<'_> {
     }
 
     fn must_be_connected(&mut self, device: &str, place: Place) {
-        if !self.known.connected.contains(device) {
+        if !self.known.connected.contains(device) && !self.is_connected_beside(device) {
             let problem = self.problem(place, format!("`{device}` is not connected by then"));
             self.report(problem.with_help(format!("put `- connect: {device}` before this step")));
         }
@@ -246,6 +280,10 @@ impl Linter<'_> {
                 self.known.unsure.insert(device.clone());
             }
             let Some(room) = room else { continue };
+            if !is_entering && self.known.captured.contains(&room.value) {
+                // It may be a second name of another room.
+                self.known.unsure.insert(device.clone());
+            }
             let event = if is_entering { "joinRoom" } else { "leaveRoom" };
             self.member(event, &device, &room.value, ack.as_ref(), place);
             if !succeeds {
@@ -257,43 +295,6 @@ impl Linter<'_> {
                 self.known.joined.remove(&(device, room.value.clone()));
             }
         }
-    }
-
-    fn parallel(&mut self, step: &Spanned<Step>, parallel: &Parallel) {
-        if parallel.0.len() < 2 {
-            self.report(self.problem(step, "`parallel` needs two blocks or more"));
-        }
-        self.blocks += 1;
-        let before = self.known.clone();
-        let mut blocks: Vec<Known> = Vec::new();
-        for (index, block) in parallel.0.iter().enumerate() {
-            let others = parallel.0.iter().enumerate().filter(|(n, _)| *n != index);
-            self.beside.push(others.flat_map(|(_, other)| mended(other)).collect());
-            // A block cannot count on what another one does meanwhile.
-            self.known = before.clone();
-            for step in block {
-                self.step(step);
-            }
-            let is_twice = |name: &&String| {
-                !before.messages.contains_key(*name)
-                    && blocks.iter().any(|other| other.messages.contains_key(*name))
-            };
-            let twice: Vec<String> = self.known.messages.keys().filter(is_twice).cloned().collect();
-            for name in twice {
-                let text = format!("two blocks name a message `{name}`: which one is meant later?");
-                self.report(self.problem(step, text).with_help("give them two names"));
-            }
-            blocks.push(self.known.clone());
-            self.beside.pop();
-        }
-        self.known = before.after(&blocks);
-        // What one block has cut another one may have resumed since.
-        self.beside.push(parallel.0.iter().flat_map(|it| mended(it)).collect());
-        let cut = std::mem::take(&mut self.known.cut).into_iter();
-        let stays = |device: &String| before.cut.contains(device) || !self.is_mended_beside(device);
-        self.known.cut = cut.filter(stays).collect();
-        self.beside.pop();
-        self.blocks -= 1;
     }
 
     fn repeat(&mut self, repeat: &Repeat) {

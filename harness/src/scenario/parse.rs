@@ -78,7 +78,9 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             problem(format!("`{key}` is there twice"))
         }
-        Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => reworded(msg, problem),
+        Error::Message { msg, .. } | Error::ExternalMessage { msg, .. } => {
+            reworded(msg, source, place, problem)
+        }
         // Where another step comes after it that one is the place.
         Error::UnexpectedSequenceEnd { .. } if is_at_the_end => {
             problem("this step says its verb and no more".to_owned())
@@ -95,14 +97,31 @@ pub(super) fn in_our_words(file: &str, source: &str, error: &Error) -> Problem {
             let first = text.lines().next().unwrap_or_default();
             // The place is said already.
             let first = first.split_once(" at line ").map_or(first, |(text, _)| text);
-            if place.line <= 1 && place.column <= 1 {
-                let said = in_plain_words(first).map_or(first, |(words, _)| words);
-                let problem = problem(said.to_owned());
-                return problem.with_help("a scenario begins with `scenario: what it shows`");
-            }
-            reworded(first, problem)
+            no_yaml(first, source, place, problem)
         }
     }
+}
+
+/// What the reader of YAML itself has stopped at.
+fn no_yaml(
+    said: &str,
+    source: &str,
+    place: Place,
+    problem: impl FnOnce(String) -> Problem,
+) -> Problem {
+    if place.line <= 1 && place.column <= 1 {
+        let said = in_plain_words(said).map_or(said, |(words, _)| words);
+        return problem(said.to_owned())
+            .with_help("a scenario begins with `scenario: what it shows`");
+    }
+    reworded(said, source, place, problem)
+}
+
+/// The letter at this place, if it is one that YAML keeps for itself.
+fn reserved(source: &str, place: Place) -> Option<char> {
+    let line = source.lines().nth(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
+    let letter = line.chars().nth(usize::try_from(place.column).ok()?.checked_sub(1)?)?;
+    ['@', '`', '%'].contains(&letter).then_some(letter)
 }
 
 /// The line that a tab begins, from this place on.
@@ -157,7 +176,16 @@ fn left_open_before(source: &str, place: Place) -> Option<Place> {
     open.pop().map(|column| Place { line: place.line - 1, column })
 }
 
-fn reworded(said: &str, problem: impl FnOnce(String) -> Problem) -> Problem {
+fn reworded(
+    said: &str,
+    source: &str,
+    place: Place,
+    problem: impl FnOnce(String) -> Problem,
+) -> Problem {
+    if let Some(letter) = reserved(source, place).filter(|_| said.contains("unexpected character"))
+    {
+        return problem(format!("a text that begins with `{letter}` needs quotes"));
+    }
     match in_plain_words(said) {
         Some((words, Some(help))) => problem(words.to_owned()).with_help(help),
         Some((words, None)) => problem(words.to_owned()),

@@ -171,6 +171,9 @@ fn as_written(
 
 /// What a text begins with, a parameter or a letter, and what that is once it is filled in.
 fn piece<'t>(text: &'t str, with: &'t BTreeMap<String, Spanned<String>>) -> (&'t str, &'t str) {
+    if text.starts_with("$${") {
+        return ("$${", "$${");
+    }
     let name = text.strip_prefix("${").and_then(|rest| rest.split_once('}')).map(|(name, _)| name);
     if let Some((name, value)) = name.and_then(|name| with.get_key_value(name)) {
         return (&text[..name.len() + "${}".len()], &value.value);
