@@ -24,8 +24,8 @@ pub(super) struct Named {
     count: usize,
     /// The actor who has sent it first.
     pub(super) sender: String,
-    /// The file that named it, with the line.
-    place: (String, u64),
+    /// The file that named it, and where.
+    place: (String, Place),
     /// Another program has written a record of it.
     pub(super) is_written: bool,
     /// What comes before it and after it, as far as the file says.
@@ -120,7 +120,7 @@ impl Linter<'_> {
 
     fn calls(&mut self, name: &Spanned<String>, mut named: Named) {
         let file = self.used.as_ref().map_or(self.file, |used| used.file.as_str());
-        named.place = (file.to_owned(), Place::from(name).line);
+        named.place = (file.to_owned(), Place::from(name));
         // Each round of a repetition names its own message, and so does each use of a shared file.
         let known = self.known.messages.get(&name.value);
         let is_same = known.is_some_and(|it| it.place == named.place);
