@@ -17,7 +17,7 @@ use tokio::{sync::Semaphore, time::sleep};
 
 use super::{
     connection::Peer,
-    edge::Edge,
+    edge::{Edge, POLLING_GRACE},
     mailbox::{self, Mailbox, Worker},
     rooms::Member,
 };
@@ -126,15 +126,27 @@ fn connected(edge: &Edge, socket: SocketRef) {
 /// Says goodbye. One that tries again on the same transport is not worth keeping, but hears its goodbye.
 fn turn_away(edge: &Edge, socket: SocketRef) {
     let sid = socket.id.to_string();
+    let is_polling = socket.transport_type() == TransportType::Polling;
     if socket.disconnect().is_err() {
-        edge.transports.kill(&sid);
-    } else if !reap(edge, &sid) {
-        let was_closing = edge.dismissed.lock().insert(sid.clone(), true) == Some(true);
-        if was_closing {
-            edge.transports.kill(&sid);
-        } else {
-            edge.transports.close(&sid);
+        return edge.transports.kill(&sid);
+    }
+    reap(edge, &sid);
+    let refusals = edge.dismissed.lock().get_mut(&sid).map_or(1, |refusals| {
+        *refusals += 1;
+        *refusals
+    });
+    match refusals {
+        1 => {}
+        2 if is_polling => {
+            let transports = edge.transports.clone();
+            // Ends after the grace, in which the next poll takes the goodbye.
+            edge.state.shutdown.tasks.spawn(async move {
+                sleep(POLLING_GRACE).await;
+                transports.close(&sid);
+            });
         }
+        2 => edge.transports.close(&sid),
+        _ => edge.transports.kill(&sid),
     }
 }
 
@@ -159,12 +171,11 @@ fn client_address(edge: &Edge, socket: &SocketRef) -> String {
 
 /// Closes the transport after the connect timeout unless it is in the namespace again by then.
 ///
-/// Not at once: some clients would take that for an accident and come back in a loop. Returns `false` if it is to be closed
-/// already.
-fn reap(edge: &Edge, sid: &str) -> bool {
+/// Not at once: some clients would take that for an accident and come back in a loop.
+fn reap(edge: &Edge, sid: &str) {
     match edge.dismissed.lock().entry(sid.to_owned()) {
-        Entry::Occupied(_) => return false,
-        Entry::Vacant(entry) => entry.insert(false),
+        Entry::Occupied(_) => return,
+        Entry::Vacant(entry) => entry.insert(0),
     };
     let (edge, id) = (edge.clone(), SocketId(sid.to_owned()));
     let timeout: Duration = edge.connect_timeout;
@@ -179,7 +190,6 @@ fn reap(edge: &Edge, sid: &str) -> bool {
             edge.transports.close(&id.0);
         }
     });
-    true
 }
 
 fn word(reason: DisconnectReason) -> &'static str {

@@ -43,7 +43,7 @@ const CLOSE_TICK: Duration = Duration::from_millis(100);
 const CLOSE_BATCH_MIN: usize = 500;
 
 /// In a drain: how long a long-polling client is given to fetch its last acks.
-const POLLING_GRACE: Duration = Duration::from_millis(300);
+pub(super) const POLLING_GRACE: Duration = Duration::from_millis(300);
 
 /// What the library says to a request for a session that it does not have.
 const UNKNOWN_SESSION: &str = r#"{"code":"1","message":"Session ID unknown"}"#;
@@ -61,8 +61,8 @@ pub struct Edge {
     /// Places for sessions: a polling one holds no connection between its requests.
     sessions: Arc<Semaphore>,
     session_ids: Arc<SessionIds>,
-    /// Sessions that were told goodbye and are not closed yet, and whether they are being closed.
-    pub(super) dismissed: Arc<Mutex<HashMap<String, bool>>>,
+    /// Sessions that have left the namespace and are not closed yet, with how many bad tokens each has shown.
+    pub(super) dismissed: Arc<Mutex<HashMap<String, usize>>>,
     /// Names the client's address behind a proxy.
     pub(super) client_address_header: Option<HeaderName>,
     memberships: Memberships,
