@@ -1,6 +1,8 @@
 //! Words, limits and formats of the contract that more than one part of the harness needs. Written down here anew and not taken
 //! from the gateway: a mistake there must not hide here.
 
+use std::time::Duration;
+
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::{Uuid, Variant};
 
@@ -74,6 +76,15 @@ pub fn milliseconds_of(text: &str) -> Option<i64> {
 /// Whether this is the `createdAt` of a message: with milliseconds, neither more nor fewer digits.
 pub fn is_message_time(text: &str) -> bool {
     text.len() == "2026-01-31T12:00:00.000Z".len() && milliseconds_of(text).is_some()
+}
+
+/// Below this the TTL of a key was not refreshed to this length: half of it, since a lease is renewed after a third. A user's
+/// was just refreshed by somebody: a tenth of it may be over, or two seconds.
+pub(crate) fn least_ttl(key: &str, at_most: Duration) -> Duration {
+    if !key.starts_with(PRESENCE_KEY) {
+        return at_most / 2;
+    }
+    (at_most / 2).max(at_most.saturating_sub((at_most / 10).max(Duration::from_secs(2))))
 }
 
 #[cfg(test)]

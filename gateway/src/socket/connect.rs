@@ -17,7 +17,7 @@ use tokio::{sync::Semaphore, time::sleep};
 
 use super::{
     connection::Peer,
-    edge::{Edge, POLLING_GRACE},
+    edge::Edge,
     mailbox::{self, Mailbox, Worker},
     rooms::Member,
 };
@@ -26,6 +26,9 @@ use crate::{
     chat::{SocketId, User},
     protocol::events::Payload,
 };
+
+/// How long a client has to take its goodbye before its transport is closed.
+const GOODBYE_GRACE: Duration = Duration::from_millis(300);
 
 /// What the middleware found out, until the connect handler takes it.
 #[derive(Clone)]
@@ -126,7 +129,6 @@ fn connected(edge: &Edge, socket: SocketRef) {
 /// Says goodbye. One that tries again on the same transport is not worth keeping, but hears its goodbye.
 fn turn_away(edge: &Edge, socket: SocketRef) {
     let sid = socket.id.to_string();
-    let is_polling = socket.transport_type() == TransportType::Polling;
     if socket.disconnect().is_err() {
         return edge.transports.kill(&sid);
     }
@@ -137,15 +139,14 @@ fn turn_away(edge: &Edge, socket: SocketRef) {
     });
     match refusals {
         1 => {}
-        2 if is_polling => {
+        2 => {
             let transports = edge.transports.clone();
-            // Ends after the grace, in which the next poll takes the goodbye.
+            // Ends after the grace.
             edge.state.shutdown.tasks.spawn(async move {
-                sleep(POLLING_GRACE).await;
+                sleep(GOODBYE_GRACE).await;
                 transports.close(&sid);
             });
         }
-        2 => edge.transports.close(&sid),
         _ => edge.transports.kill(&sid),
     }
 }

@@ -43,7 +43,7 @@ const CLOSE_TICK: Duration = Duration::from_millis(100);
 const CLOSE_BATCH_MIN: usize = 500;
 
 /// In a drain: how long a long-polling client is given to fetch its last acks.
-pub(super) const POLLING_GRACE: Duration = Duration::from_millis(300);
+const POLLING_GRACE: Duration = Duration::from_millis(300);
 
 /// What the library says to a request for a session that it does not have.
 const UNKNOWN_SESSION: &str = r#"{"code":"1","message":"Session ID unknown"}"#;

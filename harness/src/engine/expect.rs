@@ -5,13 +5,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    looks::{Look, least_ttl},
+    looks::Look,
     observe,
     steps::{Aside, Running, StepResult, wrong},
     talk::about,
     topics,
 };
 use crate::{
+    contract::least_ttl,
     history::shown,
     plural::counted,
     scenario::{Expect, Spanned, Time},

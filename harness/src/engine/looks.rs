@@ -1,12 +1,12 @@
 //! One look at presence, through the API and literally in Redis.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{observe, records, steps::Running};
 use crate::{
-    contract::{LEASE_KEY, PRESENCE_KEY},
+    contract::{LEASE_KEY, PRESENCE_KEY, least_ttl},
     history::{Connection, gateway_of, shown},
     plural::counted,
     scenario::Expect,
@@ -31,15 +31,6 @@ pub(super) fn by_gateway(value: &Value) -> Value {
         Value::Array(items) => Value::Array(items.iter().map(by_gateway).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
-}
-
-/// Below this the TTL of a key was not refreshed to this length: half of it, since a lease is renewed after a third. A user's
-/// was just refreshed by somebody: a tenth of it may be over, or two seconds.
-pub(super) fn least_ttl(key: &str, at_most: Duration) -> Duration {
-    if !key.starts_with(PRESENCE_KEY) {
-        return at_most / 2;
-    }
-    (at_most / 2).max(at_most.saturating_sub((at_most / 10).max(Duration::from_secs(2))))
 }
 
 impl Running<'_> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::world::{Named, World};
 use crate::{
     history::Story,
-    scenario::{Generator, Text},
+    scenario::{Generator, Text, names_in},
 };
 
 /// How long it may take until somebody hears a message whose id is needed.
@@ -39,8 +39,7 @@ impl World {
     /// Waits until somebody has heard each message whose `${hi.id}` a text needs: no ack tells that id.
     pub(super) async fn wait_for_ids(&self, text: &str) {
         let deadline = Instant::now() + ID_LIMIT;
-        for part in text.split("${").skip(1) {
-            let name = part.split(['}', '|']).next().unwrap_or_default().trim();
+        for name in names_in(text) {
             let Some(message) = name.strip_suffix(".id") else { continue };
             let Some(sent) = self.messages(message).ok().and_then(|all| all.into_iter().next())
             else {

@@ -7,6 +7,10 @@ use super::{
     hearing::{Named, actor_of},
     order::Order,
 };
+use crate::{
+    contract::REFUSALS,
+    scenario::{AckWanted, Send, names_in},
+};
 
 impl Named {
     /// Whatever it was refused for is no longer so.
@@ -20,12 +24,17 @@ impl Named {
 
 impl Linter<'_> {
     /// A device sends a payload which may be that of a message that has a name: a retry, or another message with its id.
-    pub(super) fn sends_by_hand(&mut self, device: &str, payload: &Value) {
+    pub(super) fn sends_by_hand(&mut self, send: &Send, payload: &Value) {
         let Some(name) = name_in(payload, "clientMsgId") else { return };
+        if let Some(AckWanted::Error(error)) = send.ack.as_ref().map(|ack| &ack.value)
+            && REFUSALS.contains(&error.as_str())
+        {
+            return;
+        }
         let Some(mut message) = self.known.messages.remove(&name) else { return };
         message.may_be_kept();
         let room = name_in(payload, "roomId");
-        if room != message.room || message.sender != actor_of(device) {
+        if room != message.room || message.sender != actor_of(&send.from.value) {
             // It is one of two from here on.
             self.known.shared.insert(name.clone());
             message.room = None;
@@ -36,8 +45,7 @@ impl Linter<'_> {
 
     /// A device writes a frame, in which anything may be.
     pub(super) fn writes_by_hand(&mut self, frame: &str) {
-        for part in frame.split("${").skip(1) {
-            let name = part.split(['}', '|']).next().unwrap_or_default().trim();
+        for name in names_in(frame) {
             if let Some(message) = self.known.messages.get_mut(name) {
                 message.may_be_kept();
                 self.known.shared.insert(name.to_owned());

@@ -12,6 +12,8 @@ pub(super) struct Deeds {
     mended: BTreeSet<String>,
     /// Ended, frozen, or cut off.
     broken: BTreeSet<String>,
+    /// Their connections were ended by themselves.
+    ended: BTreeSet<String>,
     connected: BTreeSet<String>,
     /// Let into a room, or out of one.
     moved: BTreeSet<String>,
@@ -41,11 +43,14 @@ impl Deeds {
         } else if let Step::Crash(crash) = step {
             self.broken.insert(crash.device.value.clone());
         } else if let Step::Disconnect(who) = step {
-            self.broken.extend(names(who));
+            self.ended.extend(names(who));
         } else if let Step::Connect(connect) = step {
             self.connected.extend(names(&connect.who));
         } else if let Step::Join(join) | Step::Leave(join) = step {
             self.moved.extend(names(&join.who));
+        } else if let Step::Raw(raw) = step {
+            // Anything may be in it.
+            self.moved.insert(raw.device.value.clone());
         }
         for step in step.blocks().into_iter().flatten() {
             self.note(&step.value);
@@ -61,11 +66,15 @@ fn names(who: &Spanned<Who>) -> Vec<String> {
 }
 
 /// Whether these name it, or anything that it belongs to.
-fn name(names: &BTreeSet<String>, what: &str) -> bool {
+fn any_names(names: &BTreeSet<String>, what: &str) -> bool {
     let (actor, _) = what.split_once('.').unwrap_or((what, ""));
+    let is_one_of = |prefix: &str| {
+        let number = what.strip_prefix(prefix);
+        number.is_some_and(|number| number.parse::<usize>().is_ok())
+    };
     let group = match what {
-        _ if what.starts_with("gw") => "gateways",
-        _ if what.starts_with("worker") => "workers",
+        _ if is_one_of("gw") => "gateways",
+        _ if is_one_of("worker") => "workers",
         _ => what,
     };
     [what, actor, group, Who::EVERYONE].iter().any(|it| names.contains(*it))
@@ -74,15 +83,21 @@ fn name(names: &BTreeSet<String>, what: &str) -> bool {
 impl Linter<'_> {
     /// Whether a block beside this one mends it.
     pub(super) fn is_mended_beside(&self, what: &str) -> bool {
-        self.beside.iter().any(|deeds| name(&deeds.mended, what))
+        self.beside.iter().any(|deeds| any_names(&deeds.mended, what))
     }
 
-    /// Whether a block beside this one ends it, or what it is connected to.
+    /// Whether a block beside this one ends it by force, or what it is connected to.
     pub(super) fn is_broken_beside(&self, what: &str) -> bool {
         let gateway = self.gateway_of(what);
         let names = [Some(what), gateway];
-        let is_named = |deeds: &Deeds| names.iter().flatten().any(|it| name(&deeds.broken, it));
+        let is_named =
+            |deeds: &Deeds| names.iter().flatten().any(|it| any_names(&deeds.broken, it));
         self.beside.iter().any(is_named)
+    }
+
+    /// Whether a block beside this one disconnects this device.
+    pub(super) fn is_ended_beside(&self, device: &str) -> bool {
+        self.beside.iter().any(|deeds| any_names(&deeds.ended, device))
     }
 
     /// Whether a block beside this one breaks anything.
@@ -92,12 +107,12 @@ impl Linter<'_> {
 
     /// Whether a block beside this one connects this device.
     pub(super) fn is_connected_beside(&self, device: &str) -> bool {
-        self.beside.iter().any(|deeds| name(&deeds.connected, device))
+        self.beside.iter().any(|deeds| any_names(&deeds.connected, device))
     }
 
     /// Whether a block beside this one lets this device into a room, or out of it.
     pub(super) fn is_moved_beside(&self, device: &str) -> bool {
-        self.beside.iter().any(|deeds| name(&deeds.moved, device))
+        self.beside.iter().any(|deeds| any_names(&deeds.moved, device))
     }
 
     pub(super) fn parallel(&mut self, step: &Spanned<Step>, parallel: &Parallel) {
@@ -107,10 +122,13 @@ impl Linter<'_> {
         self.blocks += 1;
         let before = self.known.clone();
         let mut blocks: Vec<Known> = Vec::new();
+        let others = |index: usize| {
+            let others = parallel.0.iter().enumerate().filter(move |(n, _)| *n != index);
+            Deeds::of(others.flat_map(|(_, other)| other))
+        };
         for (index, block) in parallel.0.iter().enumerate() {
-            let others = parallel.0.iter().enumerate().filter(|(n, _)| *n != index);
-            self.beside.push(Deeds::of(others.flat_map(|(_, other)| other)));
-            // A block cannot count on what another one does meanwhile.
+            self.beside.push(others(index));
+            // A block begins with what was so before all of them.
             self.known = before.clone();
             for step in block {
                 self.step(step);
@@ -132,13 +150,18 @@ impl Linter<'_> {
             self.settle(&Deeds::of(block), &before, after);
         }
         // What one block has broken another one may have mended since.
-        let all = Deeds::of(parallel.0.iter().flatten());
+        let others: Vec<Deeds> = (0..blocks.len()).map(others).collect();
+        let stays = |it: &String, set: fn(&Known) -> &BTreeSet<String>| {
+            let ends = blocks.iter().zip(&others);
+            let is_left = |(after, others): (&Known, &Deeds)| {
+                set(after).contains(it) && !any_names(&others.mended, it)
+            };
+            set(&before).contains(it) || ends.into_iter().any(is_left)
+        };
         let Known { cut, stopped, frozen, .. } = &mut self.known;
-        for (broken, before) in
-            [(cut, &before.cut), (stopped, &before.stopped), (frozen, &before.frozen)]
-        {
-            broken.retain(|it| before.contains(it) || !name(&all.mended, it));
-        }
+        cut.retain(|it| stays(it, |known| &known.cut));
+        stopped.retain(|it| stays(it, |known| &known.stopped));
+        frozen.retain(|it| stays(it, |known| &known.frozen));
         self.blocks -= 1;
     }
 
@@ -146,16 +169,17 @@ impl Linter<'_> {
     /// one may have heard what was sent in the others.
     fn settle(&mut self, deeds: &Deeds, before: &Known, after: &Known) {
         let Known { connected, lost, dismissed, joined, messages, .. } = &mut self.known;
-        for device in after.connected.iter().filter(|it| name(&deeds.connected, it)) {
+        for device in after.connected.iter().filter(|it| any_names(&deeds.connected, it)) {
             connected.insert(device.clone());
             lost.remove(device);
             dismissed.remove(device);
         }
-        let has_moved = |device: &str| name(&deeds.moved, device);
+        let has_moved = |device: &str| any_names(&deeds.moved, device);
+        let came: Vec<_> = after.entered.iter().filter(|(device, _)| has_moved(device)).collect();
         joined.extend(after.joined.iter().filter(|(device, _)| has_moved(device)).cloned());
         let is_new = |name: &String| !before.messages.contains_key(name);
         for (_, message) in messages.iter_mut().filter(|(name, _)| is_new(name)) {
-            let came = after.entered.iter().filter(|(_, room)| Some(room) == message.room.as_ref());
+            let came = came.iter().filter(|(_, room)| Some(room) == message.room.as_ref());
             message.later.extend(came.map(|(device, _)| device.clone()));
         }
     }

@@ -75,7 +75,7 @@ impl Linter<'_> {
     }
 
     fn freeze(&mut self, what: &Spanned<String>) {
-        self.known.has_frozen = true;
+        self.known.has_frozen |= what.value.starts_with("gw");
         let may_run = self.is_mended_beside(&what.value);
         if self.known.stopped.contains(&what.value) && !may_run {
             let problem = self.problem(what, format!("`{}` is stopped by then", what.value));

@@ -24,8 +24,8 @@ pub(super) struct Named {
     count: usize,
     /// The actor who has sent it first.
     pub(super) sender: String,
-    /// The file that named it, and where.
-    place: (String, Place),
+    /// The shared file that named it, and the line.
+    shared_line: Option<(String, u64)>,
     /// Another program has written a record of it.
     pub(super) is_written: bool,
     /// What comes before it and after it, as far as the file says.
@@ -119,11 +119,12 @@ impl Linter<'_> {
     }
 
     fn calls(&mut self, name: &Spanned<String>, mut named: Named) {
-        let file = self.used.as_ref().map_or(self.file, |used| used.file.as_str());
-        named.place = (file.to_owned(), Place::from(name));
+        let used = self.used.as_ref();
+        named.shared_line = used.map(|used| (used.file.clone(), Place::from(name).line));
         // Each round of a repetition names its own message, and so does each use of a shared file.
         let known = self.known.messages.get(&name.value);
-        let is_same = known.is_some_and(|it| it.place == named.place);
+        let is_same = named.shared_line.is_some()
+            && known.is_some_and(|it| it.shared_line == named.shared_line);
         if is_same {
             named.order = Order::default();
         }

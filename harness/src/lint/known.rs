@@ -33,7 +33,7 @@ pub(super) struct Known {
     /// Devices whose network is cut, and those whose network is not as it was.
     pub(super) cut: BTreeSet<String>,
     pub(super) changed: BTreeSet<String>,
-    /// Something was frozen on purpose: connections may have ended by themselves.
+    /// A gateway was frozen on purpose: connections may have ended by themselves.
     pub(super) has_frozen: bool,
     /// Something was broken on purpose, and may be so still.
     pub(super) has_faults: bool,

@@ -55,6 +55,8 @@ impl Linter<'_> {
     pub(super) fn as_sent(&mut self, names: &[Spanned<String>], in_topic: bool) {
         for (index, second) in names.iter().enumerate() {
             let Some(message) = self.known.messages.get(&second.value) else { continue };
+            // Of two messages with one id nobody can tell which one is meant.
+            let is_shared = |it: &Spanned<String>| self.known.shared.contains(&it.value);
             let comes_first = |it: &&Spanned<String>| {
                 self.known.messages.get(&it.value).is_some_and(|other| {
                     let is_one_room = other.room.is_some() && other.room == message.room;
@@ -68,7 +70,7 @@ impl Linter<'_> {
                         .by
                         .zip(other.order.after)
                         .is_some_and(|(by, after)| by < after);
-                    is_one_room && is_before && !is_again
+                    is_one_room && is_before && !is_again && !is_shared(it) && !is_shared(second)
                 })
             };
             if let Some(first) = names[..index].iter().find(comes_first) {

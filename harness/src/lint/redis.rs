@@ -1,16 +1,11 @@
 //! `expect: { redis: ... }`: which keys there are, and what each can have.
 
-use std::time::Duration;
-
 use super::{Linter, people::numbered};
 use crate::{
-    contract::{LEASE_KEY, PRESENCE_KEY},
+    contract::{LEASE_KEY, PRESENCE_KEY, least_ttl},
     plural::counted,
     scenario::{Expect, Spanned},
 };
-
-/// How much less a TTL may be than an `expect` asks for.
-const TTL_SLACK: Duration = Duration::from_secs(2);
 
 /// The fields of an entry's value.
 const ENTRY_FIELDS: [&str; 2] = ["connectedAt", "serverId"];
@@ -51,7 +46,7 @@ impl Linter<'_> {
     fn presence_key(&mut self, key: &Spanned<String>, user: &str, expect: &Expect) {
         let times = self.scenario.stack.times();
         if let Some(ttl) = &expect.ttl
-            && ttl.value.resolve(times) >= times.ttl + TTL_SLACK
+            && least_ttl(PRESENCE_KEY, ttl.value.resolve(times)) >= times.ttl
         {
             let text = format!("no entry is kept for longer than {} s", times.ttl.as_secs());
             self.report(self.problem(ttl, text).with_help("write `ttl: \"${ttl}\"`"));

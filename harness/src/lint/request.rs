@@ -35,16 +35,20 @@ impl Linter<'_> {
         }
         self.must_reply(request);
         self.times([&request.within]);
-        let is_call = call
-            .value
-            .split_once(' ')
-            .is_some_and(|(verb, path)| VERBS.contains(&verb) && path.starts_with(['/', '$']));
+        let is_call = call.value.split_once(' ').is_some_and(|(verb, path)| {
+            VERBS.contains(&verb) && (path.starts_with('/') || path.starts_with("${"))
+        });
         if is_call {
             self.path(request);
-            // What is refused changes nothing.
-            let changes =
-                !["GET ", "HEAD ", "OPTIONS "].iter().any(|it| call.value.starts_with(it))
-                    && request.status.as_ref().is_none_or(|status| status.value < 400);
+            let reads = ["GET ", "HEAD ", "OPTIONS "].iter().any(|it| call.value.starts_with(it));
+            // What is refused changes nothing, but what was done the first time may be refused the second time.
+            let is_refused = request.status.as_ref().is_some_and(|status| {
+                let is_second = [("/join", 409), ("/leave", 404)]
+                    .iter()
+                    .any(|(end, of)| call.value.ends_with(end) && status.value == *of);
+                status.value >= 400 && !is_second
+            });
+            let changes = !reads && !is_refused;
             if let Some(within) = request.within.as_ref().filter(|_| changes) {
                 let problem = self.problem(within, "asked again it would be done again");
                 self.report(problem.with_help("only a `GET` can be repeated"));

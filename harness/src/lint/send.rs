@@ -44,7 +44,7 @@ impl Linter<'_> {
         if let Some(payload) = payload {
             self.names_of(payload);
             self.payload_of_message(payload, send);
-            self.sends_by_hand(&send.from.value, &payload.value);
+            self.sends_by_hand(send, &payload.value);
         }
         self.times([within]);
         let ways = [text.is_some(), payload.is_some(), again.is_some()];

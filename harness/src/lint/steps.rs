@@ -71,7 +71,9 @@ impl Linter<'_> {
         for device in self.devices_named(&device.value, place) {
             let was_connected =
                 self.known.ever_connected.contains(&device) || self.is_connected_beside(&device);
-            if until.value == WaitFor::Connected && was_connected {
+            let may_be_there =
+                self.known.lost.contains(&device) || self.is_connected_beside(&device);
+            if until.value == WaitFor::Connected && may_be_there {
                 self.is_there(&device);
             }
             if until.value != WaitFor::Connected && !was_connected {
@@ -160,6 +162,7 @@ impl Linter<'_> {
                 );
                 self.report(self.problem(place, text).with_help(help));
             }
+            self.gone(&device);
             self.is_there(&device);
             if !is_let_in {
                 // Its program may end a connection that is none.
@@ -181,6 +184,7 @@ impl Linter<'_> {
             && !self.known.dismissed.contains(device)
             && !self.known.has_frozen
             && !self.is_broken_beside(device)
+            && !self.is_ended_beside(device)
     }
 
     /// One of these devices has a connection to end, as far as its program knows; a problem if none has.
@@ -189,10 +193,15 @@ impl Linter<'_> {
             let Known { connected, lost, .. } = &self.known;
             connected.contains(device) || lost.contains(device) || self.is_connected_beside(device)
         };
-        if !devices.iter().any(|(device, _)| has_one(device))
-            && let Some((device, place)) = devices.first()
-        {
-            self.must_be_connected(device, *place);
+        // Whatever stands at one place is one name.
+        let none = |place: &Place| !devices.iter().any(|(it, at)| at == place && has_one(it));
+        let mut places: Vec<Place> = devices.iter().map(|(_, place)| *place).collect();
+        places.dedup();
+        places.retain(none);
+        for place in places {
+            if let Some((device, _)) = devices.iter().find(|(_, at)| *at == place) {
+                self.must_be_connected(device, place);
+            }
         }
     }
 

@@ -43,6 +43,7 @@ pub use shared::load_shared;
 pub use spanned::Spanned;
 pub use stack::{Backends, Ping, Pings, Stack};
 pub use steps::{Connect, Join, Parallel, Publish, Raw, Repeat, Send, Step, Use, Wait, WaitFor};
+pub(crate) use text::names_in;
 pub use text::{Generator, Text};
 pub use time::{Time, TimeNames};
 pub use token::{Token, TokenPlace};

@@ -5,6 +5,20 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+/// The names of a text, as `hi.id` in `${hi.id|upper}`; `$${` begins none.
+pub(crate) fn names_in(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some((ahead, after)) = rest.split_once("${") {
+        rest = after;
+        if !ahead.ends_with('$') {
+            let name = after.split(['}', '|']).next().unwrap_or_default();
+            names.push(name.trim());
+        }
+    }
+    names
+}
+
 /// A text of a fixture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Text {
