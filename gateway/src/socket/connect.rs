@@ -140,11 +140,11 @@ fn turn_away(edge: &Edge, socket: SocketRef) {
     match refusals {
         1 => {}
         2 => {
-            let transports = edge.transports.clone();
+            let edge = edge.clone();
             // Ends after the grace.
-            edge.state.shutdown.tasks.spawn(async move {
+            edge.state.shutdown.tasks.clone().spawn(async move {
                 sleep(GOODBYE_GRACE).await;
-                transports.close(&sid);
+                close_unless_back(&edge, sid);
             });
         }
         _ => edge.transports.kill(&sid),
@@ -178,7 +178,7 @@ fn reap(edge: &Edge, sid: &str) {
         Entry::Occupied(_) => return,
         Entry::Vacant(entry) => entry.insert(0),
     };
-    let (edge, id) = (edge.clone(), SocketId(sid.to_owned()));
+    let (edge, sid) = (edge.clone(), sid.to_owned());
     let timeout: Duration = edge.connect_timeout;
     // Ends after the timeout or with the process.
     edge.state.shutdown.tasks.clone().spawn(async move {
@@ -186,11 +186,17 @@ fn reap(edge: &Edge, sid: &str) {
             () = sleep(timeout) => {}
             () = edge.state.shutdown.stopped.cancelled() => {}
         }
-        edge.dismissed.lock().remove(&id.0);
-        if !edge.members.lock().contains_key(&id) {
-            edge.transports.close(&id.0);
-        }
+        edge.dismissed.lock().remove(&sid);
+        close_unless_back(&edge, sid);
     });
+}
+
+/// Closes the transport unless its client is in the namespace again.
+fn close_unless_back(edge: &Edge, sid: String) {
+    let id = SocketId(sid);
+    if !edge.members.lock().contains_key(&id) {
+        edge.transports.close(&id.0);
+    }
 }
 
 fn word(reason: DisconnectReason) -> &'static str {
