@@ -126,7 +126,8 @@ fn connected(edge: &Edge, socket: SocketRef) {
     edge.state.shutdown.events.spawn(mailbox::run(worker, mailbox));
 }
 
-/// Says goodbye. One that tries again on the same transport is not worth keeping, but hears its goodbye.
+/// Says goodbye. One that tries again on the same transport is not worth keeping: it still hears its second goodbye, and a
+/// third one is not waited for.
 fn turn_away(edge: &Edge, socket: SocketRef) {
     let sid = socket.id.to_string();
     if socket.disconnect().is_err() {

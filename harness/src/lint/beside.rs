@@ -17,6 +17,8 @@ pub(super) struct Deeds {
     connected: BTreeSet<String>,
     /// Let into a room, or out of one.
     moved: BTreeSet<String>,
+    /// Who was let into which room.
+    joined: Vec<(BTreeSet<String>, String)>,
 }
 
 impl Deeds {
@@ -48,6 +50,9 @@ impl Deeds {
             self.connected.extend(names(&connect.who));
         } else if let Step::Join(join) | Step::Leave(join) = step {
             self.moved.extend(names(&join.who));
+            if let (Step::Join(_), Some(room)) = (step, &join.room) {
+                self.joined.push((names(&join.who).into_iter().collect(), room.value.clone()));
+            }
         } else if let Step::Raw(raw) = step {
             // Anything may be in it.
             self.moved.insert(raw.device.value.clone());
@@ -176,7 +181,11 @@ impl Linter<'_> {
         }
         let has_moved = |device: &str| any_names(&deeds.moved, device);
         let came: Vec<_> = after.entered.iter().filter(|(device, _)| has_moved(device)).collect();
-        joined.extend(after.joined.iter().filter(|(device, _)| has_moved(device)).cloned());
+        let has_joined = |(device, room): &&(String, String)| {
+            let joins = deeds.joined.iter().filter(|(_, joined)| joined == room);
+            joins.into_iter().any(|(who, _)| any_names(who, device))
+        };
+        joined.extend(after.joined.iter().filter(has_joined).cloned());
         let is_new = |name: &String| !before.messages.contains_key(name);
         for (_, message) in messages.iter_mut().filter(|(name, _)| is_new(name)) {
             let came = came.iter().filter(|(_, room)| Some(room) == message.room.as_ref());

@@ -349,6 +349,7 @@ impl Linter<'_> {
                 && named.there.contains(&device)
                 && !self.known.has_faults
                 && !self.has_faults_beside()
+                && !self.is_ended_beside(&device)
                 && self.is_sure(&device)
                 && self.scenario.stack.workers.value > 0
             {

@@ -40,16 +40,7 @@ impl Linter<'_> {
         });
         if is_call {
             self.path(request);
-            let reads = ["GET ", "HEAD ", "OPTIONS "].iter().any(|it| call.value.starts_with(it));
-            // What is refused changes nothing, but what was done the first time may be refused the second time.
-            let is_refused = request.status.as_ref().is_some_and(|status| {
-                let is_second = [("/join", 409), ("/leave", 404)]
-                    .iter()
-                    .any(|(end, of)| call.value.ends_with(end) && status.value == *of);
-                status.value >= 400 && !is_second
-            });
-            let changes = !reads && !is_refused;
-            if let Some(within) = request.within.as_ref().filter(|_| changes) {
+            if let Some(within) = request.within.as_ref().filter(|_| self.is_done_twice(request)) {
                 let problem = self.problem(within, "asked again it would be done again");
                 self.report(problem.with_help("only a `GET` can be repeated"));
             }
@@ -84,6 +75,26 @@ impl Linter<'_> {
             self.report(problem.with_help("write `capture: { name: field }` for other replies"));
         }
         self.known.captured.extend(capture.keys().chain(name.iter().map(|it| &it.value)).cloned());
+    }
+
+    /// Whether a request that is made again until its answer is the wanted one may do more than it says.
+    fn is_done_twice(&self, request: &Request) -> bool {
+        let Request { by, call, status, .. } = request;
+        if ["GET ", "HEAD ", "OPTIONS "].iter().any(|verb| call.value.starts_with(verb)) {
+            return false;
+        }
+        let Some(status) = status.as_ref().filter(|status| status.value >= 400) else {
+            return true;
+        };
+        // What is refused changes nothing, but what was done the first time may be refused the second time.
+        let room = call.value.split_once("/rooms/${").and_then(|(_, rest)| rest.split_once('}'));
+        let members = room.and_then(|(room, _)| self.scenario.rooms.get(room.trim()));
+        let is_member = members.map(|all| all.value.iter().any(|member| member.value == by.value));
+        match status.value {
+            409 => call.value.ends_with("/join") && is_member == Some(false),
+            404 => call.value.ends_with("/leave") && is_member == Some(true),
+            _ => false,
+        }
     }
 
     /// Whether there is such a path; a problem if not, unless it is to be answered so.
