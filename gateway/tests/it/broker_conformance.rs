@@ -8,6 +8,11 @@ use gateway::broker::{
     GroupEvent, Incoming, KafkaBroker, KafkaSettings, Kept, Location, Outgoing, Patience, Start,
     Tail, TailEvent, TopicSpec,
 };
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, NewPartitions},
+    client::DefaultClientContext,
+};
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -273,19 +278,47 @@ async fn an_unreachable_kafka_refuses_quickly() {
     assert!(broker.ping().await.is_err());
 }
 
+fn admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", Servers::shared().kafka_brokers).create().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_whose_topic_is_made_anew_says_so() {
+    let Case { news, .. } = cases().await.remove(0);
+    let mut settings = kafka_settings(&Servers::shared().kafka_brokers);
+    // Notices it several times while it turns to the new log.
+    settings.topic_refresh = Duration::from_millis(1);
+    let broker: Arc<dyn Broker> = Arc::new(KafkaBroker::new(settings).unwrap());
+    let topic =
+        TopicSpec { name: Arc::clone(&news), partitions: 3, replication: -1, settings: Vec::new() };
+    let deadline = Instant::now() + 2 * LIMIT;
+    for _ in 0..3 {
+        let mut tail = broker.tail(&news).await.unwrap();
+        publish(&broker, &news, 0..10).await;
+        assert_eq!(read_tail(&mut tail, 10).await, (0..10).collect::<Vec<_>>());
+        admin().delete_topics(&[&news], &AdminOptions::new()).await.unwrap();
+        while broker
+            .create_topics(std::slice::from_ref(&topic))
+            .await
+            .is_ok_and(|made| made.is_empty())
+        {
+            assert!(Instant::now() < deadline, "the topic is not deleted");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let event = timeout(LIMIT, tail.next()).await.unwrap();
+        assert!(matches!(event, TailEvent::Gap { .. }), "{event:?}");
+    }
+    let mut tail = broker.tail(&news).await.unwrap();
+    publish(&broker, &news, 0..10).await;
+    assert_eq!(read_tail(&mut tail, 10).await, (0..10).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_picks_new_partitions_up_from_their_beginning() {
     let Case { broker, news, .. } = cases().await.remove(0);
     let mut tail = broker.tail(&news).await.unwrap();
-    let config = rdkafka::ClientConfig::from_iter([(
-        "bootstrap.servers".to_owned(),
-        Servers::shared().kafka_brokers,
-    )]);
-    let admin: rdkafka::admin::AdminClient<rdkafka::client::DefaultClientContext> =
-        config.create().unwrap();
-    let more = rdkafka::admin::NewPartitions::new(&news, 12);
-    let options = rdkafka::admin::AdminOptions::new();
-    admin.create_partitions(&[more], &options).await.unwrap();
+    let more = NewPartitions::new(&news, 12);
+    admin().create_partitions(&[more], &AdminOptions::new()).await.unwrap();
     let publisher = broker.publisher(Patience::Limited(LIMIT)).unwrap();
     let mut seen = std::collections::HashSet::new();
     let mut sent = 0;

@@ -1,6 +1,6 @@
 //! Reads every partition of a topic from its end on, in no group.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,9 +53,8 @@ impl KafkaTail {
             let ends = ends.into_iter().map(|(partition, (_, high))| (partition, high));
             let next = Positions::new(Mutex::new(ends.collect()));
             let watch = Watch::begin(&settings, &topic, Arc::clone(&next))?;
-            let reader = Reader { config, consumer, health, topic, next, watch };
-            reader.assign()?;
-            Ok(reader)
+            assign(&consumer, &topic, &next.lock())?;
+            Ok(Reader { config, consumer, health, topic, next, watch })
         })
         .await?;
         let (sender, events) = mpsc::channel(BATCHES_MAX);
@@ -87,6 +86,9 @@ fn consumer(config: &ClientConfig) -> Result<(BaseConsumer<Watched>, Health), Br
 
 struct Reader {
     config: ClientConfig,
+    /// Assigned once, and added to. It is never assigned anew: a partition that is taken from a consumer twice before
+    /// its fetcher has stopped, be it by its end, aborts the process (confluentinc/librdkafka#5573). Another consumer
+    /// takes its place instead.
     consumer: BaseConsumer<Watched>,
     health: Health,
     topic: String,
@@ -114,11 +116,8 @@ impl Reader {
                     }
                 }
             }
-            if self.health.is_stranded() {
-                self.replace();
-            }
-            if is_lost {
-                for partition in self.reposition(events) {
+            if is_lost || self.health.is_stranded() {
+                for partition in self.replace(is_lost, events) {
                     if events.blocking_send(TailEvent::Gap { partition }).is_err() {
                         return;
                     }
@@ -148,42 +147,14 @@ impl Reader {
         (records, None)
     }
 
-    /// Goes on with another consumer, from where this one was.
-    fn replace(&mut self) {
-        match consumer(&self.config) {
-            Ok((consumer, health)) => {
-                client::end_apart(std::mem::replace(&mut self.consumer, consumer));
-                self.health = health;
-                if let Err(error) = self.assign() {
-                    tracing::error!(%error, "cannot go on reading {}: {error}", self.topic);
-                }
-            }
-            Err(error) => tracing::error!(%error, "cannot make a new Kafka consumer: {error}"),
-        }
-    }
-
-    /// Goes on at the end of those partitions whose next record is gone, or at the beginning of those that have begun anew.
-    /// Returns them.
-    fn reposition(&mut self, events: &mpsc::Sender<TailEvent>) -> Vec<i32> {
+    /// Goes on with another consumer, from where this one was, or where there is something to read if it `is_lost`.
+    /// Returns the partitions of which something was missed. Tries until it can.
+    fn replace(&mut self, is_lost: bool, events: &mpsc::Sender<TailEvent>) -> Vec<i32> {
         while !events.is_closed() {
-            let watermarks = topics::watermarks(self.consumer.client(), &self.topic);
-            let moved = watermarks.and_then(|watermarks| {
-                let mut moved = Vec::new();
-                for (partition, (low, high)) in watermarks {
-                    let mut next = self.next.lock();
-                    let next = next.entry(partition).or_insert(low);
-                    if !(low..=high).contains(next) {
-                        *next = if *next > high { low } else { high };
-                        moved.push(partition);
-                    }
-                }
-                self.assign()?;
-                Ok(moved)
-            });
-            match moved {
-                Ok(moved) => return moved,
+            match self.try_replace(is_lost) {
+                Ok(missed) => return missed,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot find the end of {}: {error}", self.topic);
+                    tracing::warn!(%error, "cannot go on reading {} yet: {error}", self.topic);
                 }
             }
             thread::sleep(RETRY);
@@ -191,32 +162,75 @@ impl Reader {
         Vec::new()
     }
 
+    fn try_replace(&mut self, is_lost: bool) -> Result<Vec<i32>, BrokerError> {
+        let (consumer, health) = consumer(&self.config)?;
+        let mut next = self.next.lock().clone();
+        let missed = if is_lost {
+            reposition(&mut next, &topics::watermarks(consumer.client(), &self.topic)?)
+        } else {
+            Vec::new()
+        };
+        assign(&consumer, &self.topic, &next)?;
+        *self.next.lock() = next;
+        self.health = health;
+        client::end_apart(std::mem::replace(&mut self.consumer, consumer));
+        Ok(missed)
+    }
+
     /// A partition that was added is read from its beginning: nothing of it was seen yet.
     fn add(&mut self, partitions: &[i32]) {
         let mut next = self.next.lock();
-        let new: Vec<i32> =
-            partitions.iter().copied().filter(|partition| !next.contains_key(partition)).collect();
-        next.extend(new.iter().map(|partition| (*partition, 0)));
-        drop(next);
+        let new: BTreeMap<i32, i64> = partitions
+            .iter()
+            .filter(|partition| !next.contains_key(partition))
+            .map(|partition| (*partition, 0))
+            .collect();
         if new.is_empty() {
             return;
         }
-        tracing::info!("reads new partitions of {}: {new:?}", self.topic);
-        if let Err(error) = self.assign() {
-            tracing::warn!(%error, "cannot read new partitions of {} yet: {error}", self.topic);
+        tracing::info!("reads new partitions of {}: {:?}", self.topic, new.keys());
+        let added = list(&self.topic, &new).and_then(|list| {
+            self.consumer.incremental_assign(&list).map_err(|error| broker_error(&error))
+        });
+        match added {
+            Ok(()) => next.extend(new),
             // The watch will find them again.
-            self.next.lock().retain(|partition, _| !new.contains(partition));
+            Err(error) => {
+                tracing::warn!(%error, "cannot read new partitions of {} yet: {error}", self.topic);
+            }
         }
     }
+}
 
-    fn assign(&self) -> Result<(), BrokerError> {
-        let mut list = TopicPartitionList::new();
-        for (partition, next) in &*self.next.lock() {
-            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*next))
-                .map_err(|error| broker_error(&error))?;
-        }
-        self.consumer.assign(&list).map_err(|error| broker_error(&error))
+fn assign(
+    consumer: &BaseConsumer<Watched>,
+    topic: &str,
+    positions: &BTreeMap<i32, i64>,
+) -> Result<(), BrokerError> {
+    consumer.assign(&list(topic, positions)?).map_err(|error| broker_error(&error))
+}
+
+fn list(topic: &str, positions: &BTreeMap<i32, i64>) -> Result<TopicPartitionList, BrokerError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, next) in positions {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*next))
+            .map_err(|error| broker_error(&error))?;
     }
+    Ok(list)
+}
+
+/// Moves those partitions whose next record is gone to their end, and those that have begun anew to their beginning.
+/// Returns them.
+fn reposition(next: &mut BTreeMap<i32, i64>, watermarks: &BTreeMap<i32, (i64, i64)>) -> Vec<i32> {
+    let mut moved = Vec::new();
+    for (partition, (low, high)) in watermarks {
+        let next = next.entry(*partition).or_insert(*low);
+        if !(low..=high).contains(&&*next) {
+            *next = if *next > *high { *low } else { *high };
+            moved.push(*partition);
+        }
+    }
+    moved
 }
 
 fn is_out_of_range(error: &KafkaError) -> bool {
@@ -232,5 +246,19 @@ pub(super) fn incoming(message: &BorrowedMessage<'_>) -> Incoming {
         offset: message.offset(),
         key: message.key().map(Bytes::copy_from_slice),
         value: message.payload().map(Bytes::copy_from_slice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_left_out_and_what_has_begun_anew_is_read_from_its_beginning() {
+        let mut next = BTreeMap::from([(0, 7), (1, 7), (2, 7), (3, 7)]);
+        let watermarks =
+            BTreeMap::from([(0, (0, 7)), (1, (9, 12)), (2, (2, 6)), (3, (7, 9)), (4, (3, 5))]);
+        assert_eq!(reposition(&mut next, &watermarks), [1, 2]);
+        assert_eq!(next, BTreeMap::from([(0, 7), (1, 12), (2, 2), (3, 7), (4, 3)]));
     }
 }
