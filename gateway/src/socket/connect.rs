@@ -14,10 +14,11 @@ use socketioxide::{
     socket::DisconnectReason,
 };
 use tokio::{sync::Semaphore, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::Peer,
-    edge::Edge,
+    edge::{Dismissal, Edge},
     mailbox::{self, Mailbox, Worker},
     rooms::Member,
 };
@@ -105,6 +106,8 @@ fn connected(edge: &Edge, socket: SocketRef) {
             disconnected(&leaving_edge, &member, reason);
         }
     });
+    // Back in time: it is as if it had never said goodbye.
+    edge.dismissed.lock().remove(&member.id.0);
     metrics::counter!("connects_total", "outcome" => "accepted").increment(1);
     let address = client_address(edge, &member.socket);
     tracing::debug!(
@@ -134,9 +137,9 @@ fn turn_away(edge: &Edge, socket: SocketRef) {
         return edge.transports.kill(&sid);
     }
     reap(edge, &sid);
-    let refusals = edge.dismissed.lock().get_mut(&sid).map_or(1, |refusals| {
-        *refusals += 1;
-        *refusals
+    let refusals = edge.dismissed.lock().get_mut(&sid).map_or(1, |dismissal| {
+        dismissal.refusals += 1;
+        dismissal.refusals
     });
     match refusals {
         1 => {}
@@ -175,19 +178,30 @@ fn client_address(edge: &Edge, socket: &SocketRef) -> String {
 ///
 /// Not at once: some clients would take that for an accident and come back in a loop.
 fn reap(edge: &Edge, sid: &str) {
+    let is_back = CancellationToken::new();
     match edge.dismissed.lock().entry(sid.to_owned()) {
         Entry::Occupied(_) => return,
-        Entry::Vacant(entry) => entry.insert(0),
+        Entry::Vacant(entry) => {
+            let closing = is_back.clone().drop_guard();
+            entry.insert(Dismissal { refusals: 0, _closing: closing })
+        }
     };
     let (edge, sid) = (edge.clone(), sid.to_owned());
     let timeout: Duration = edge.connect_timeout;
-    // Ends after the timeout or with the process.
+    // Ends after the timeout, when the client is back, or with the process.
     edge.state.shutdown.tasks.clone().spawn(async move {
         tokio::select! {
             () = sleep(timeout) => {}
             () = edge.state.shutdown.stopped.cancelled() => {}
+            () = is_back.cancelled() => return,
         }
-        edge.dismissed.lock().remove(&sid);
+        {
+            let mut dismissed = edge.dismissed.lock();
+            if is_back.is_cancelled() {
+                return;
+            }
+            dismissed.remove(&sid);
+        }
         close_unless_back(&edge, sid);
     });
 }

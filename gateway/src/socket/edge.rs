@@ -22,6 +22,8 @@ use tokio::{
     time::{Instant, interval, sleep, timeout},
 };
 
+use tokio_util::sync::DropGuard;
+
 use super::{
     broadcast, connect,
     connection::Peer,
@@ -32,6 +34,15 @@ use super::{
     transports::Transports,
 };
 use crate::{broker::Tail, chat::SocketId, config::Sockets, state::AppState};
+
+/// A session that has left the namespace.
+#[derive(Debug)]
+pub(super) struct Dismissal {
+    /// Bad tokens that it has shown since.
+    pub(super) refusals: usize,
+    /// Its end calls off the closing of the transport.
+    pub(super) _closing: DropGuard,
+}
 
 /// How long a client may take to send the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,8 +72,8 @@ pub struct Edge {
     /// Places for sessions: a polling one holds no connection between its requests.
     sessions: Arc<Semaphore>,
     session_ids: Arc<SessionIds>,
-    /// Sessions that have left the namespace and are not closed yet, with how many bad tokens each has shown.
-    pub(super) dismissed: Arc<Mutex<HashMap<String, usize>>>,
+    /// Sessions that have left the namespace and are not closed yet.
+    pub(super) dismissed: Arc<Mutex<HashMap<String, Dismissal>>>,
     /// Names the client's address behind a proxy.
     pub(super) client_address_header: Option<HeaderName>,
     memberships: Memberships,

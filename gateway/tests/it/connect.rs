@@ -122,6 +122,27 @@ async fn a_second_bad_token_on_the_same_transport_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_was_back_is_given_the_whole_time_after_the_next_goodbye() {
+    let settings = Settings::new().with("CONNECT_TIMEOUT_MS", 2000);
+    let world = World::with(Backends::Embedded, settings).await;
+    let hello = format!("40{}", json!({"token": Person::new().token}));
+    for transport in TRANSPORTS {
+        let mut client = Client::open(world.gateway().address(), transport, None).await;
+        client.send_packet(&hello).await;
+        assert!(client.packet().await.unwrap().starts_with("40{"));
+        client.send_packet("41").await;
+        assert!(client.is_quiet_for(Duration::from_millis(300)).await, "{transport:?}");
+        client.send_packet(&hello).await;
+        assert!(client.packet().await.unwrap().starts_with("40{"));
+        assert!(client.is_quiet_for(Duration::from_millis(1200)).await, "{transport:?}");
+        client.send_packet("41").await;
+        let limit = Duration::from_millis(1200);
+        assert!(client.is_quiet_for(limit).await, "{transport:?}: reaped for the first goodbye");
+        assert_eq!(client.packet().await, None, "{transport:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_have_a_limit_also_those_that_hold_no_connection() {
     let settings = Settings::new().with("CONNECTIONS_MAX", 3).with("CONNECT_TIMEOUT_MS", 300);
     let world = World::with(Backends::Embedded, settings).await;

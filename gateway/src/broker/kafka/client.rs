@@ -126,5 +126,8 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 /// Ends a client on a thread of its own: its end joins threads and may wait for the network.
 pub(super) fn end_apart<T: Send + 'static>(client: T) {
-    thread::spawn(move || drop(client));
+    let ending = thread::Builder::new().name("kafka end".to_owned()).spawn(move || drop(client));
+    if let Err(error) = ending {
+        tracing::warn!(%error, "a Kafka client ended without a thread of its own: {error}");
+    }
 }

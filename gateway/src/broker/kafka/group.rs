@@ -90,7 +90,7 @@ fn run(
     topic: &str,
     mut consumer: Arc<Consumer>,
 ) {
-    while !membership.is_leaving.load(Ordering::Acquire) && !membership.events.is_closed() {
+    while !membership.is_ending() {
         for (partition, records) in poll(&consumer) {
             let event = GroupEvent::Records { partition, records };
             if membership.events.blocking_send(Some(event)).is_err() {

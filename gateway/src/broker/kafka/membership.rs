@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -30,6 +30,9 @@ use crate::broker::{Assigned, BrokerError, GroupEvent, Start};
 /// Between two questions for committed offsets while the coordinator is away: first and longest wait.
 const ASK_AGAIN_MIN: Duration = Duration::from_millis(50);
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(2);
+
+/// How long one consumer asks for committed offsets: one that has forgotten every broker never gets them.
+const ASK_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the callback, the thread and the committer share.
 pub(super) struct Membership {
@@ -95,6 +98,9 @@ impl ConsumerContext for Context {
         };
         if let Err(error) = result {
             tracing::error!(%error, "cannot take over or give back partitions: {error}");
+            if !self.membership.is_ending() {
+                self.health.strand("cannot take over or give back partitions");
+            }
         }
     }
 }
@@ -185,13 +191,13 @@ impl Membership {
         consumer.resume(&positioned)
     }
 
-    /// The committed offsets, waiting for the coordinator as long as the group is ours.
+    /// The committed offsets, waiting for the coordinator for a while.
     fn committed(
         &self,
         consumer: &BaseConsumer<Context>,
         list: &TopicPartitionList,
     ) -> Result<BTreeMap<i32, Option<i64>>, KafkaError> {
-        let mut wait = ASK_AGAIN_MIN;
+        let (mut wait, deadline) = (ASK_AGAIN_MIN, Instant::now() + ASK_LIMIT);
         loop {
             match consumer.committed_offsets(list.clone(), REQUEST_TIMEOUT) {
                 Ok(committed) => {
@@ -206,7 +212,7 @@ impl Membership {
                         })
                         .collect());
                 }
-                Err(error) if self.is_leaving.load(Ordering::Acquire) => return Err(error),
+                Err(error) if self.is_ending() || Instant::now() > deadline => return Err(error),
                 Err(error) => {
                     if wait == ASK_AGAIN_MIN {
                         tracing::warn!(%error, "asking again for committed offsets: {error}");
@@ -216,6 +222,11 @@ impl Membership {
                 }
             }
         }
+    }
+
+    /// Whether nobody wants partitions any more.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire) || self.events.is_closed()
     }
 
     fn revoke(&self, partitions: Vec<i32>) {

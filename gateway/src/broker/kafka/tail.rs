@@ -1,6 +1,11 @@
 //! Reads every partition of a topic from its end on, in no group.
 
-use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,7 +22,7 @@ use super::{
     KafkaSettings, blocking, broker_error,
     client::{self, Health, Watched},
     topics,
-    watch::{Change, Positions, Watch},
+    watch::{Change, Position, Positions, Watch},
 };
 use crate::broker::{BrokerError, Incoming, Tail, TailEvent};
 
@@ -51,10 +56,11 @@ impl KafkaTail {
         let reader = blocking(move || {
             let ends = topics::watermarks(consumer.client(), &topic)?;
             let ends = ends.into_iter().map(|(partition, (_, high))| (partition, high));
-            let next = Positions::new(Mutex::new(ends.collect()));
-            let watch = Watch::begin(&settings, &topic, Arc::clone(&next))?;
-            assign(&consumer, &topic, &next.lock())?;
-            Ok(Reader { config, consumer, health, topic, next, watch })
+            let position = Position { next: ends.collect(), generation: 0 };
+            assign(&consumer, &topic, &position.next)?;
+            let position = Positions::new(Mutex::new(position));
+            let watch = Watch::begin(&settings, &topic, Arc::clone(&position))?;
+            Ok(Reader { config, consumer, health, topic, position, watch })
         })
         .await?;
         let (sender, events) = mpsc::channel(BATCHES_MAX);
@@ -93,7 +99,7 @@ struct Reader {
     health: Health,
     topic: String,
     /// Where it has come to.
-    next: Positions,
+    position: Positions,
     watch: Watch,
 }
 
@@ -104,20 +110,23 @@ impl Reader {
             if !records.is_empty() && events.blocking_send(TailEvent::Records(records)).is_err() {
                 return;
             }
-            let mut is_lost = error.as_ref().is_some_and(is_out_of_range);
+            let is_out_of_range = error.as_ref().is_some_and(is_out_of_range);
+            let mut lost = is_out_of_range.then(BTreeSet::new);
             let changes: Vec<Change> = self.watch.changes().collect();
             for change in changes {
                 match change {
                     Change::Added(partitions) => self.add(&partitions),
-                    Change::BegunAnew => {
-                        // The consumer would wait for ever: its leader epochs are the old log's.
-                        self.health.strand("reads a log that has begun anew");
-                        is_lost = true;
+                    Change::BegunAnew { generation, partitions } => {
+                        if generation == self.position.lock().generation {
+                            // The consumer would wait for ever: its leader epochs are the old log's.
+                            self.health.strand("reads a log that has begun anew");
+                            lost.get_or_insert_default().extend(partitions);
+                        }
                     }
                 }
             }
-            if is_lost || self.health.is_stranded() {
-                for partition in self.replace(is_lost, events) {
+            if lost.is_some() || self.health.is_stranded() {
+                for partition in self.replace(lost.as_ref(), events) {
                     if events.blocking_send(TailEvent::Gap { partition }).is_err() {
                         return;
                     }
@@ -134,7 +143,8 @@ impl Reader {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
-                    self.next.lock().insert(message.partition(), message.offset() + 1);
+                    let next = message.offset() + 1;
+                    self.position.lock().next.insert(message.partition(), next);
                     records.push(incoming(&message));
                 }
                 Some(Err(error)) => {
@@ -147,11 +157,16 @@ impl Reader {
         (records, None)
     }
 
-    /// Goes on with another consumer, from where this one was, or where there is something to read if it `is_lost`.
+    /// Goes on with another consumer, from where this one was. If it is `lost` (the set names the partitions that are
+    /// known to have begun anew), from where there is something to read.
     /// Returns the partitions of which something was missed. Tries until it can.
-    fn replace(&mut self, is_lost: bool, events: &mpsc::Sender<TailEvent>) -> Vec<i32> {
+    fn replace(
+        &mut self,
+        lost: Option<&BTreeSet<i32>>,
+        events: &mpsc::Sender<TailEvent>,
+    ) -> Vec<i32> {
         while !events.is_closed() {
-            match self.try_replace(is_lost) {
+            match self.try_replace(lost) {
                 Ok(missed) => return missed,
                 Err(error) => {
                     tracing::warn!(%error, "cannot go on reading {} yet: {error}", self.topic);
@@ -162,16 +177,17 @@ impl Reader {
         Vec::new()
     }
 
-    fn try_replace(&mut self, is_lost: bool) -> Result<Vec<i32>, BrokerError> {
+    fn try_replace(&mut self, lost: Option<&BTreeSet<i32>>) -> Result<Vec<i32>, BrokerError> {
         let (consumer, health) = consumer(&self.config)?;
-        let mut next = self.next.lock().clone();
-        let missed = if is_lost {
-            reposition(&mut next, &topics::watermarks(consumer.client(), &self.topic)?)
-        } else {
-            Vec::new()
-        };
-        assign(&consumer, &self.topic, &next)?;
-        *self.next.lock() = next;
+        let mut position = self.position.lock().clone();
+        let mut missed = Vec::new();
+        if let Some(anew) = lost {
+            let watermarks = topics::watermarks(consumer.client(), &self.topic)?;
+            missed = reposition(&mut position.next, &watermarks, anew);
+            position.generation += 1;
+        }
+        assign(&consumer, &self.topic, &position.next)?;
+        *self.position.lock() = position;
         self.health = health;
         client::end_apart(std::mem::replace(&mut self.consumer, consumer));
         Ok(missed)
@@ -179,10 +195,10 @@ impl Reader {
 
     /// A partition that was added is read from its beginning: nothing of it was seen yet.
     fn add(&mut self, partitions: &[i32]) {
-        let mut next = self.next.lock();
+        let mut position = self.position.lock();
         let new: BTreeMap<i32, i64> = partitions
             .iter()
-            .filter(|partition| !next.contains_key(partition))
+            .filter(|partition| !position.next.contains_key(partition))
             .map(|partition| (*partition, 0))
             .collect();
         if new.is_empty() {
@@ -193,7 +209,7 @@ impl Reader {
             self.consumer.incremental_assign(&list).map_err(|error| broker_error(&error))
         });
         match added {
-            Ok(()) => next.extend(new),
+            Ok(()) => position.next.extend(new),
             // The watch will find them again.
             Err(error) => {
                 tracing::warn!(%error, "cannot read new partitions of {} yet: {error}", self.topic);
@@ -219,16 +235,27 @@ fn list(topic: &str, positions: &BTreeMap<i32, i64>) -> Result<TopicPartitionLis
     Ok(list)
 }
 
-/// Moves those partitions whose next record is gone to their end, and those that have begun anew to their beginning.
-/// Returns them.
-fn reposition(next: &mut BTreeMap<i32, i64>, watermarks: &BTreeMap<i32, (i64, i64)>) -> Vec<i32> {
-    let mut moved = Vec::new();
+/// Moves those partitions whose next record is gone to their end, those that have begun anew to their beginning, and
+/// forgets those that are gone. Returns them all.
+fn reposition(
+    next: &mut BTreeMap<i32, i64>,
+    watermarks: &BTreeMap<i32, (i64, i64)>,
+    anew: &BTreeSet<i32>,
+) -> Vec<i32> {
+    let is_gone = |partition: &i32, _: &mut i64| !watermarks.contains_key(partition);
+    let mut moved: Vec<i32> =
+        next.extract_if(.., is_gone).map(|(partition, _)| partition).collect();
     for (partition, (low, high)) in watermarks {
         let next = next.entry(*partition).or_insert(*low);
-        if !(low..=high).contains(&&*next) {
-            *next = if *next > *high { *low } else { *high };
-            moved.push(*partition);
+        if *next > *high || anew.contains(partition) {
+            // Also when the new log has grown beyond it meanwhile.
+            *next = *low;
+        } else if *next < *low {
+            *next = *high;
+        } else {
+            continue;
         }
+        moved.push(*partition);
     }
     moved
 }
@@ -255,10 +282,17 @@ mod tests {
 
     #[test]
     fn what_is_gone_is_left_out_and_what_has_begun_anew_is_read_from_its_beginning() {
-        let mut next = BTreeMap::from([(0, 7), (1, 7), (2, 7), (3, 7)]);
-        let watermarks =
-            BTreeMap::from([(0, (0, 7)), (1, (9, 12)), (2, (2, 6)), (3, (7, 9)), (4, (3, 5))]);
-        assert_eq!(reposition(&mut next, &watermarks), [1, 2]);
-        assert_eq!(next, BTreeMap::from([(0, 7), (1, 12), (2, 2), (3, 7), (4, 3)]));
+        let mut next = BTreeMap::from([(0, 7), (1, 7), (2, 7), (3, 7), (5, 7), (6, 7)]);
+        let watermarks = BTreeMap::from([
+            (0, (0, 7)),
+            (1, (9, 12)),
+            (2, (2, 6)),
+            (3, (7, 9)),
+            (4, (3, 5)),
+            (5, (0, 8)),
+        ]);
+        let grown_beyond = BTreeSet::from([5]);
+        assert_eq!(reposition(&mut next, &watermarks, &grown_beyond), [6, 1, 2, 5]);
+        assert_eq!(next, BTreeMap::from([(0, 7), (1, 12), (2, 2), (3, 7), (4, 3), (5, 0)]));
     }
 }

@@ -5,7 +5,7 @@
 //! the reader up for two seconds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         mpsc::{self, RecvTimeoutError, TrySendError},
@@ -24,16 +24,24 @@ use crate::broker::BrokerError;
 /// Changes that wait for the reader.
 const CHANGES_MAX: usize = 2;
 
+/// Where a reader has come to; shared with its watch.
+pub(super) type Positions = Arc<Mutex<Position>>;
+
 /// The next offset of each partition that is read.
-pub(super) type Positions = Arc<Mutex<BTreeMap<i32, i64>>>;
+#[derive(Clone, Debug, Default)]
+pub(super) struct Position {
+    pub(super) next: BTreeMap<i32, i64>,
+    /// How often the reader had to begin anew. What was noticed in an earlier generation is no news.
+    pub(super) generation: u64,
+}
 
 /// What became of a topic.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// These partitions are new.
     Added(Vec<i32>),
-    /// It was made anew: a partition ends before what was read of it.
-    BegunAnew,
+    /// It was made anew: these partitions end before what was read of them in this generation, or are gone.
+    BegunAnew { generation: u64, partitions: BTreeSet<i32> },
 }
 
 /// Changes as they are noticed; its end ends the thread.
@@ -90,9 +98,9 @@ impl Look {
     /// What has changed; nothing while the brokers are away.
     fn changes(&mut self) -> Vec<Change> {
         // Taken first: what is read meanwhile only makes the ends rise.
-        let positions = self.positions.lock().clone();
+        let position = self.positions.lock().clone();
         match topics::watermarks(self.admin.inner(), &self.topic) {
-            Ok(watermarks) => changes(&positions, &watermarks),
+            Ok(watermarks) => changes(&position, &watermarks),
             Err(error) => {
                 tracing::debug!(%error, "cannot look at {} now: {error}", self.topic);
                 // A client that has forgotten its brokers never finds them again.
@@ -105,18 +113,21 @@ impl Look {
     }
 }
 
-fn changes(positions: &BTreeMap<i32, i64>, watermarks: &BTreeMap<i32, (i64, i64)>) -> Vec<Change> {
+fn changes(position: &Position, watermarks: &BTreeMap<i32, (i64, i64)>) -> Vec<Change> {
     let mut changes = Vec::new();
+    let next = &position.next;
     let added: Vec<i32> =
-        watermarks.keys().filter(|partition| !positions.contains_key(partition)).copied().collect();
+        watermarks.keys().filter(|partition| !next.contains_key(partition)).copied().collect();
     if !added.is_empty() {
         changes.push(Change::Added(added));
     }
-    let is_beyond = |(partition, (_, high)): (&i32, &(i64, i64))| {
-        positions.get(partition).is_some_and(|next| next > high)
+    let is_anew = |(partition, next): &(&i32, &i64)| {
+        watermarks.get(partition).is_none_or(|(_, high)| *next > high)
     };
-    if watermarks.iter().any(is_beyond) {
-        changes.push(Change::BegunAnew);
+    let partitions: BTreeSet<i32> =
+        next.iter().filter(is_anew).map(|(partition, _)| *partition).collect();
+    if !partitions.is_empty() {
+        changes.push(Change::BegunAnew { generation: position.generation, partitions });
     }
     changes
 }
@@ -127,12 +138,16 @@ mod tests {
 
     #[test]
     fn added_partitions_and_a_log_that_ends_too_early_are_changes() {
-        let positions = BTreeMap::from([(0, 7), (1, 0)]);
+        let position = Position { next: BTreeMap::from([(0, 7), (1, 0)]), generation: 3 };
         let grown = BTreeMap::from([(0, (0, 9)), (1, (0, 0))]);
-        assert_eq!(changes(&positions, &grown), []);
+        assert_eq!(changes(&position, &grown), []);
         let added = BTreeMap::from([(0, (0, 7)), (1, (0, 0)), (2, (0, 3))]);
-        assert_eq!(changes(&positions, &added), [Change::Added(vec![2])]);
+        assert_eq!(changes(&position, &added), [Change::Added(vec![2])]);
         let anew = BTreeMap::from([(0, (0, 6)), (1, (0, 0))]);
-        assert_eq!(changes(&positions, &anew), [Change::BegunAnew]);
+        let partitions = BTreeSet::from([0]);
+        assert_eq!(changes(&position, &anew), [Change::BegunAnew { generation: 3, partitions }]);
+        let fewer = BTreeMap::from([(0, (0, 9))]);
+        let partitions = BTreeSet::from([1]);
+        assert_eq!(changes(&position, &fewer), [Change::BegunAnew { generation: 3, partitions }]);
     }
 }
