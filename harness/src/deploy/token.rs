@@ -11,8 +11,8 @@ use crate::scenario::Token;
 /// How long a good token is good.
 const LIFE: Duration = Duration::from_hours(12);
 
-/// How long a brief one is.
-const BRIEF_LIFE: Duration = Duration::from_secs(1);
+/// How long a brief one is. Its end is a whole second, so at least one second is left when it is shown.
+const BRIEF_LIFE: Duration = Duration::from_secs(2);
 
 /// How long ago an expired token was still good: more than the 5 s that a gateway lets clocks differ, and hardly more.
 const EXPIRED_FOR: Duration = Duration::from_secs(10);
