@@ -95,7 +95,8 @@ pub trait Publisher: Debug + Send + Sync {
 pub enum TailEvent {
     /// At least one record; in order within each partition.
     Records(Vec<Incoming>),
-    /// The log no longer has what comes next in this partition; reading goes on at its end.
+    /// The log no longer has what comes next in this partition. Reading goes on at its end, or at its beginning if the
+    /// partition has begun anew.
     Gap { partition: i32 },
 }
 

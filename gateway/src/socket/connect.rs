@@ -99,6 +99,8 @@ fn connected(edge: &Edge, socket: SocketRef) {
         return;
     };
     let member = Arc::new(Member::new(SocketId(socket.id.to_string()), user, socket.clone()));
+    // Back in time: it is as if it had never said goodbye.
+    edge.dismissed.lock().remove(&member.id.0);
     // Weak: the socket keeps the closure, the member keeps the socket.
     let (leaving, leaving_edge) = (Arc::downgrade(&member), edge.clone());
     socket.on_disconnect(async move |reason: DisconnectReason| {
@@ -106,8 +108,6 @@ fn connected(edge: &Edge, socket: SocketRef) {
             disconnected(&leaving_edge, &member, reason);
         }
     });
-    // Back in time: it is as if it had never said goodbye.
-    edge.dismissed.lock().remove(&member.id.0);
     metrics::counter!("connects_total", "outcome" => "accepted").increment(1);
     let address = client_address(edge, &member.socket);
     tracing::debug!(
@@ -177,7 +177,7 @@ fn client_address(edge: &Edge, socket: &SocketRef) -> String {
 /// Closes the transport after the connect timeout unless it is in the namespace again by then.
 ///
 /// Not at once: some clients would take that for an accident and come back in a loop.
-fn reap(edge: &Edge, sid: &str) {
+pub(super) fn reap(edge: &Edge, sid: &str) {
     let is_back = CancellationToken::new();
     match edge.dismissed.lock().entry(sid.to_owned()) {
         Entry::Occupied(_) => return,

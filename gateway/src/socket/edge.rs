@@ -227,6 +227,8 @@ impl Edge {
             for member in members {
                 if self.io.get_socket(member.socket.id).is_none() {
                     self.remove(&member);
+                    // It may be its client alone that has left.
+                    connect::reap(&self, &member.id.0);
                 }
             }
             self.transports.prune();

@@ -184,6 +184,10 @@ impl Reader {
         if let Some(anew) = lost {
             let watermarks = topics::watermarks(consumer.client(), &self.topic)?;
             missed = reposition(&mut position.next, &watermarks, anew);
+            if missed.is_empty() {
+                // The log has grown since over what was out of range, and nobody knows in which partition.
+                missed.extend(position.next.keys());
+            }
             position.generation += 1;
         }
         assign(&consumer, &self.topic, &position.next)?;
@@ -235,16 +239,14 @@ fn list(topic: &str, positions: &BTreeMap<i32, i64>) -> Result<TopicPartitionLis
     Ok(list)
 }
 
-/// Moves those partitions whose next record is gone to their end, those that have begun anew to their beginning, and
-/// forgets those that are gone. Returns them all.
+/// Moves those partitions whose next record is gone to their end, and those that have begun anew to their beginning.
+/// Returns them.
 fn reposition(
     next: &mut BTreeMap<i32, i64>,
     watermarks: &BTreeMap<i32, (i64, i64)>,
     anew: &BTreeSet<i32>,
 ) -> Vec<i32> {
-    let is_gone = |partition: &i32, _: &mut i64| !watermarks.contains_key(partition);
-    let mut moved: Vec<i32> =
-        next.extract_if(.., is_gone).map(|(partition, _)| partition).collect();
+    let mut moved = Vec::new();
     for (partition, (low, high)) in watermarks {
         let next = next.entry(*partition).or_insert(*low);
         if *next > *high || anew.contains(partition) {
@@ -282,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_is_gone_is_left_out_and_what_has_begun_anew_is_read_from_its_beginning() {
-        let mut next = BTreeMap::from([(0, 7), (1, 7), (2, 7), (3, 7), (5, 7), (6, 7)]);
+        let mut next = BTreeMap::from([(0, 7), (1, 7), (2, 7), (3, 7), (5, 7)]);
         let watermarks = BTreeMap::from([
             (0, (0, 7)),
             (1, (9, 12)),
@@ -292,7 +294,7 @@ mod tests {
             (5, (0, 8)),
         ]);
         let grown_beyond = BTreeSet::from([5]);
-        assert_eq!(reposition(&mut next, &watermarks, &grown_beyond), [6, 1, 2, 5]);
+        assert_eq!(reposition(&mut next, &watermarks, &grown_beyond), [1, 2, 5]);
         assert_eq!(next, BTreeMap::from([(0, 7), (1, 12), (2, 2), (3, 7), (4, 3), (5, 0)]));
     }
 }
