@@ -31,7 +31,7 @@ use tokio::{
 };
 
 use gate::{Gate, setting};
-use mutants::Mutant;
+use mutants::{Mutant, OUTLIVING, keep_lease};
 
 /// What this program calls itself when it only waits to become the gateway.
 const BESIDE: &str = "--until-the-parent-ends";
@@ -58,6 +58,11 @@ fn main() -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
             become_gateway(&arguments.next().unwrap_or_default())
+        }
+        OUTLIVING => {
+            let parent = arguments.next().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
+            tokio::runtime::Runtime::new()?.block_on(keep_lease(parent));
+            Ok(ExitCode::SUCCESS)
         }
         "serve" | "standalone" => {
             let mutant = named(&env::args().next().unwrap_or_default())?;

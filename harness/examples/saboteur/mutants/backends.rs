@@ -1,12 +1,16 @@
 //! What the wire cannot do: faults in Redis and in Kafka, only with real ones.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, env, os::unix::process::CommandExt as _, process::Command, sync::Arc,
+    time::Duration,
+};
 
 use rdkafka::{
     ClientConfig,
     producer::{FutureProducer, FutureRecord},
 };
 use redis::aio::MultiplexedConnection;
+use rustix::process::{Pid, getppid};
 use serde_json::json;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -19,6 +23,12 @@ use crate::gate::{Gate, setting};
 
 /// How often Redis is spoiled anew.
 const EVERY: Duration = Duration::from_millis(5);
+
+/// What this program calls itself when it outlives the gateway.
+pub(crate) const OUTLIVING: &str = "--after-the-parent-ends";
+
+/// After the end of its saboteur a gateway renews nothing any more: longer than that takes, shorter than a lease.
+const LAST_RENEWAL: Duration = Duration::from_millis(200);
 
 /// The hash of one user.
 type Fields = BTreeMap<String, String>;
@@ -175,11 +185,25 @@ async fn spoil(gate: Arc<Gate>, how: Spoil) {
     }
 }
 
-/// The lease of this gateway outlives it.
+/// The lease of this gateway outlives it: a process outside of its group sees to that, else it would now and then be killed
+/// between a renewal and what spoils it.
 async fn long_lease() {
+    let Ok(program) = env::current_exe() else { return };
+    let parent = std::process::id().to_string();
+    // Without it the mutant is missed, and the test says so.
+    drop(Command::new(program).args([OUTLIVING, &parent]).process_group(0).spawn());
+}
+
+/// Takes the end off the lease of the gateway behind `parent`, also when that has ended.
+pub(crate) async fn keep_lease(parent: Option<Pid>) {
     let Some(mut redis) = connection().await else { return };
     let key = format!("presence:server:{}", setting("SERVER_ID"));
-    loop {
+    let mut lives = true;
+    while lives {
+        lives = getppid() == parent;
+        if !lives {
+            sleep(LAST_RENEWAL).await;
+        }
         drop(command(&["PERSIST", &key]).query_async::<redis::Value>(&mut redis).await);
         sleep(EVERY).await;
     }

@@ -15,6 +15,8 @@ mod sends;
 
 use std::{pin::Pin, sync::Arc};
 
+pub(crate) use backends::{OUTLIVING, keep_lease};
+
 use crate::{
     gate::{Gate, Socket},
     packets::{Ack, Event, Message, Out},
