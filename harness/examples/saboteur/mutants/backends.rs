@@ -1,9 +1,6 @@
 //! What the wire cannot do: faults in Redis and in Kafka, only with real ones.
 
-use std::{
-    collections::BTreeMap, env, os::unix::process::CommandExt as _, process::Command, sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
 
 use rdkafka::{
     ClientConfig,
@@ -12,7 +9,7 @@ use rdkafka::{
 use redis::aio::MultiplexedConnection;
 use rustix::process::{Pid, getppid};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::{process::Command, time::sleep};
 use uuid::Uuid;
 
 use super::{
@@ -190,8 +187,10 @@ async fn spoil(gate: Arc<Gate>, how: Spoil) {
 async fn long_lease() {
     let Ok(program) = env::current_exe() else { return };
     let parent = std::process::id().to_string();
+    let keeper = Command::new(program).args([OUTLIVING, &parent]).process_group(0).spawn();
     // Without it the mutant is missed, and the test says so.
-    drop(Command::new(program).args([OUTLIVING, &parent]).process_group(0).spawn());
+    let Ok(mut keeper) = keeper else { return };
+    drop(keeper.wait().await);
 }
 
 /// Takes the end off the lease of the gateway behind `parent`, also when that has ended.
