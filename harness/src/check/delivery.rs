@@ -53,8 +53,9 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
         let id = |field: &str| message[field].as_str().unwrap_or_default().to_lowercase();
         ids.insert((id("senderId"), room.clone(), id("clientMsgId")), id("messageId"));
     }
-    for (key, sent) in accepted(story, &ids) {
-        let (user, room, client_msg_id) = &key;
+    let accepted = accepted(story, &ids);
+    for (key, sent) in &accepted {
+        let (user, room, client_msg_id) = key;
         let (what, place) = (history.name(client_msg_id), history.name(room));
         if let Some(reason) = story.unreadable.get(room) {
             let text =
@@ -76,9 +77,10 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
             }
         }
         for inside in story.inside.iter().filter(|inside| inside.room == *room) {
-            if inside.joined < sent.at
-                && !heard.contains(&(inside.connection, key.clone()))
-                && (inside.leaving.is_none() || heard_later(story, inside, sent, ids.get(&key)))
+            let id = ids.get(key);
+            if !heard.contains(&(inside.connection, key.clone()))
+                && (inside.joined < sent.at || heard_earlier(story, inside, sent, id, &accepted))
+                && (inside.leaving.is_none() || heard_later(story, inside, sent, id))
             {
                 let text = format!(
                     "{} was in {place} since {} and never heard {what}, sent at {} and accepted",
@@ -92,6 +94,30 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
     }
 }
 
+/// Whether a connection whose join was answered later had heard an older message than this one, whose `messageId` is `id`.
+fn heard_earlier(
+    story: &Story,
+    inside: &Inside,
+    sent: &Sent,
+    id: Option<&String>,
+    accepted: &BTreeMap<Key, &Sent>,
+) -> bool {
+    let Some(id) = id else { return false };
+    let acked = sent.acks.iter().map(|(at, _)| *at).min();
+    // Ids that do not rise say nothing about what came earlier.
+    let is_older = |other: &Sent| acked.is_none_or(|acked| other.at < acked);
+    story.deliveries.iter().any(|delivery| {
+        let field = |name| delivery.id(name);
+        delivery.connection == inside.connection
+            && field("roomId") == inside.room
+            && field("messageId") < *id
+            && accepted
+                .get(&(field("senderId"), field("roomId"), field("clientMsgId")))
+                .is_some_and(|other| is_older(other))
+            && stay(story, delivery).is_some_and(|stay| std::ptr::eq(stay, inside))
+    })
+}
+
 /// Whether a connection that left later was still there for a newer message than this one, whose `messageId` is `id`.
 fn heard_later(story: &Story, inside: &Inside, sent: &Sent, id: Option<&String>) -> bool {
     let Some(id) = id else { return false };
@@ -101,6 +127,8 @@ fn heard_later(story: &Story, inside: &Inside, sent: &Sent, id: Option<&String>)
             && delivery.id("messageId") > *id
             // Ids that do not rise say nothing about what came later.
             && delivery.at >= sent.at
+            // Nor does what another join may have brought.
+            && joins(story, delivery).all(|join| inside.leaving.is_none_or(|leaving| join.at < leaving))
             && stay(story, delivery).is_some_and(|stay| std::ptr::eq(stay, inside))
     })
 }

@@ -68,7 +68,7 @@ pub struct Inside {
     pub room: String,
     /// `joinRoom` was sent: from here on messages may come.
     pub asked: Duration,
-    /// Its ack came: from here on they must.
+    /// Its ack came, or without one the first message: from here on they must.
     pub joined: Duration,
     /// `leaveRoom` was sent or the connection ended: from here on they need not.
     pub leaving: Option<Duration>,

@@ -39,6 +39,8 @@ pub struct Story {
     asked: BTreeMap<(ConnectionId, u64), usize>,
     /// Where the deliveries of a `clientMsgId` stand in `deliveries`.
     heard: BTreeMap<String, Vec<usize>>,
+    /// Users and the rooms that they have left over HTTP, or may have.
+    removed: BTreeSet<(String, String)>,
 }
 
 impl Story {
@@ -188,6 +190,7 @@ impl Story {
             let message = json[1].clone();
             self.moved = at;
             let delivery = Delivery { at, connection, message };
+            self.must_be_inside(at, connection, &delivery.id("roomId"));
             self.heard.entry(delivery.id("clientMsgId")).or_default().push(self.deliveries.len());
             self.deliveries.push(delivery);
         } else if let Some(rest) = packet.strip_prefix("43") {
@@ -229,10 +232,36 @@ impl Story {
         Ok(())
     }
 
+    /// Whoever hears a room and has asked to be let in is in, answered or not, unless it has asked to be let out since.
+    fn must_be_inside(&mut self, at: Duration, connection: ConnectionId, room: &str) {
+        let Some(known) = self.connections.get(&connection) else { return };
+        let is_removed = self.removed.contains(&(known.user.to_lowercase(), room.to_owned()));
+        if is_removed || known.dismissed.is_some() || self.inside_now(connection, room).is_some() {
+            return;
+        }
+        let theirs = self.sent.iter().rev().filter(|sent| {
+            sent.connection == connection && sent.id("roomId").as_deref() == Some(room)
+        });
+        let newest = theirs.take_while(|sent| sent.event != "leaveRoom");
+        let joins = newest.filter(|sent| sent.event == "joinRoom" && sent.acks.is_empty());
+        if let Some(asked) = joins.map(|join| join.at).last() {
+            let room = room.to_owned();
+            let (leaving, left, is_removed) = (None, None, false);
+            let joined = at;
+            self.inside.push(Inside { connection, room, asked, joined, leaving, left, is_removed });
+        }
+    }
+
     fn answered(&mut self, at: Duration, sent: &Sent) {
         let Some(room) = sent.id("roomId") else { return };
         let connection = sent.connection;
         if sent.succeeded_at() != Some(at) {
+            // What was heard meanwhile says nothing: it was a leak.
+            if sent.event == "joinRoom" && sent.succeeded_at().is_none() {
+                self.inside.retain(|it| {
+                    (it.connection, it.asked, &it.room) != (connection, sent.at, &room)
+                });
+            }
             // Who is refused to leave is in as before, unless they have asked again or said goodbye since.
             let is_pending = |other: &Sent| {
                 other.connection == connection
@@ -289,6 +318,7 @@ impl Story {
             .filter(|(_, known)| known.user.eq_ignore_ascii_case(user))
             .map(|(id, _)| *id)
             .collect();
+        self.removed.insert((user.to_lowercase(), room.to_lowercase()));
         for inside in &mut self.inside {
             if inside.left.is_none()
                 && inside.room.eq_ignore_ascii_case(room)

@@ -14,6 +14,7 @@ pub(crate) struct Caught {
 pub(crate) const EMBEDDED: &[Caught] = &[
     caught("loses-one-delivery-in-all", &["messages"], "nothing-lost"),
     caught("loses-every-tenth-delivery", &["messages"], "nothing-lost"),
+    caught("loses-every-tenth-delivery-to-who-wanted-no-ack", &["order"], "nothing-lost"),
     caught("loses-one-delivery-of-fifty", &["order"], "nothing-lost"),
     caught("loses-one-broadcast-of-fifty", &["order"], "nothing-lost"),
     caught("loses-the-senders-own-copy", &["messages"], "nothing-lost"),

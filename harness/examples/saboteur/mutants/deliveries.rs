@@ -17,8 +17,19 @@ use crate::{
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "loses-one-delivery-in-all",
-        faults: &[Delivery(|gate, _, message| {
-            if gate.remember("lost", true).is_none() { vec![] } else { vec![message.down()] }
+        faults: &[Delivery(|gate, socket, message| {
+            // To who surely must hear it: of a join that nobody answered it is not known since when it holds.
+            let is_in = socket.known().rooms.contains(message.text("roomId"));
+            let is_lost = is_in && gate.remember("lost", true).is_none();
+            if is_lost { vec![] } else { vec![message.down()] }
+        })],
+    },
+    Mutant {
+        name: "loses-every-tenth-delivery-to-who-wanted-no-ack",
+        faults: &[Delivery(|gate, socket, message| {
+            let is_in = socket.known().rooms.contains(message.text("roomId"));
+            let is_lost = !is_in && gate.next().is_multiple_of(10);
+            if is_lost { vec![] } else { vec![message.down()] }
         })],
     },
     Mutant {

@@ -177,3 +177,70 @@ fn the_ack_of_a_leave_may_come_after_that_of_a_later_join() {
     told.stores(9_000, &[0]);
     assert_eq!(told.findings(), [""; 0]);
 }
+
+/// What is said when Bob joins and asks for no ack, does this, and hears these of three messages.
+fn heard_of_three(act: impl Fn(&mut Told), heard: &[u128]) -> Vec<String> {
+    let mut told = Told::new();
+    told.joins(10, 1);
+    told.says(20, 2, &format!("42{}", json!(["joinRoom", {"roomId": room()}])));
+    for n in 0..3 {
+        told.sends([30, 40, 50][n as usize], 1, n, None);
+    }
+    for n in 0..3 {
+        let at = [100, 200, 300][n as usize];
+        told.hears_message(at, 1, n, n);
+        if heard.contains(&n) {
+            told.hears_message(at, 2, n, n);
+        }
+        if n == 0 {
+            act(&mut told);
+        }
+    }
+    told.stores(9_000, &[0, 1, 2]);
+    told.findings()
+}
+
+#[test]
+fn who_hears_a_room_is_in_it_though_no_join_was_answered() {
+    let lost = |n| {
+        format!(
+            "nothing-lost: bob.phone was in `general` since 0.10 s and never heard `message {n}`, sent at 0.0{} s and accepted",
+            n + 3
+        )
+    };
+    assert_eq!(heard_of_three(|_| {}, &[0, 2]), [lost(1)]);
+    assert_eq!(heard_of_three(|_| {}, &[0]), [lost(1), lost(2)]);
+    // Nobody knows when it was let in.
+    for heard in [&[0, 1, 2][..], &[1, 2], &[2], &[]] {
+        assert_eq!(heard_of_three(|_| {}, heard), [""; 0], "{heard:?}");
+    }
+}
+
+#[test]
+fn who_may_have_left_need_not_hear_what_comes_after() {
+    let leave = format!("42{}", json!(["leaveRoom", {"roomId": room()}]));
+    let join = format!("42{}", json!(["joinRoom", {"roomId": room()}]));
+    assert_eq!(heard_of_three(|told| told.says(110, 2, &leave), &[0]), [""; 0]);
+    assert_eq!(heard_of_three(|told| told.closes(110, 2, false), &[0]), [""; 0]);
+    assert_eq!(heard_of_three(|told| told.calls(110, BOB, "leave", 204), &[0]), [""; 0]);
+    let again = |told: &mut Told| {
+        told.leaves(110, 2);
+        told.says(120, 2, &join);
+    };
+    assert_eq!(heard_of_three(again, &[0, 2]), [""; 0]);
+}
+
+#[test]
+fn who_is_refused_after_hearing_the_room_was_never_in_it() {
+    let mut told = Told::new();
+    told.joins(10, 1);
+    told.says(20, 2, &format!("427{}", json!(["joinRoom", {"roomId": room()}])));
+    told.sends(30, 1, 0, None);
+    told.hears_message(40, 1, 0, 0);
+    told.hears_message(40, 2, 0, 0);
+    told.hears(50, 2, r#"437[{"success":false,"error":"Not a member of this room"}]"#);
+    told.sends(60, 1, 1, None);
+    told.hears_message(70, 1, 1, 1);
+    told.stores(9_000, &[0, 1]);
+    assert_eq!(told.findings(), ["no-leak: bob.phone is not in `general` and heard `message 0`"]);
+}
