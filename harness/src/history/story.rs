@@ -35,6 +35,8 @@ pub struct Story {
     pub published: Vec<(Duration, Value)>,
     pub presence: Vec<PresenceSeen>,
     pub end: Duration,
+    /// Since when a connection waits for the answer to its `joinRoom`.
+    unanswered: BTreeMap<(ConnectionId, String), Duration>,
     /// Where the newest event of a connection with this ack id stands in `sent`.
     asked: BTreeMap<(ConnectionId, u64), usize>,
     /// Where the deliveries of a `clientMsgId` stand in `deliveries`.
@@ -160,11 +162,8 @@ impl Story {
         let Some(Value::String(event)) = arguments.first().cloned() else { return };
         let payload = arguments.get_mut(1).map(Value::take).unwrap_or_default();
         let sent = Sent { at, connection, event, payload, ack_id, acks: Vec::new() };
-        if sent.event == "leaveRoom"
-            && let Some(room) = sent.id("roomId")
-            && let Some(inside) = self.inside_now(connection, &room)
-        {
-            inside.leaving.get_or_insert(at);
+        if ["joinRoom", "leaveRoom"].contains(&sent.event.as_str()) {
+            self.asks(&sent);
         }
         if sent.event != "heartbeat" {
             self.moved = at;
@@ -190,7 +189,7 @@ impl Story {
             let message = json[1].clone();
             self.moved = at;
             let delivery = Delivery { at, connection, message };
-            self.must_be_inside(at, connection, &delivery.id("roomId"));
+            self.must_be_inside(at, connection, delivery.id("roomId"));
             self.heard.entry(delivery.id("clientMsgId")).or_default().push(self.deliveries.len());
             self.deliveries.push(delivery);
         } else if let Some(rest) = packet.strip_prefix("43") {
@@ -232,29 +231,41 @@ impl Story {
         Ok(())
     }
 
-    /// Whoever hears a room and has asked to be let in is in, answered or not, unless it has asked to be let out since.
-    fn must_be_inside(&mut self, at: Duration, connection: ConnectionId, room: &str) {
-        let Some(known) = self.connections.get(&connection) else { return };
-        let is_removed = self.removed.contains(&(known.user.to_lowercase(), room.to_owned()));
-        if is_removed || known.dismissed.is_some() || self.inside_now(connection, room).is_some() {
+    /// Whoever hears a room and has asked to be let in is in, answered or not.
+    fn must_be_inside(&mut self, at: Duration, connection: ConnectionId, room: String) {
+        let key = (connection, room);
+        let Some(asked) = self.unanswered.get(&key).copied() else { return };
+        if self.inside_now(connection, &key.1).is_none() {
+            let (room, joined) = (key.1, at);
+            let (leaving, left, is_removed) = (None, None, false);
+            self.inside.push(Inside { connection, room, asked, joined, leaving, left, is_removed });
+        }
+    }
+
+    /// A `joinRoom` or `leaveRoom` was sent.
+    fn asks(&mut self, sent: &Sent) {
+        let Some(room) = sent.id("roomId") else { return };
+        let key = (sent.connection, room);
+        if sent.event == "leaveRoom" {
+            self.unanswered.remove(&key);
+            if let Some(inside) = self.inside_now(key.0, &key.1) {
+                inside.leaving.get_or_insert(sent.at);
+            }
             return;
         }
-        let theirs = self.sent.iter().rev().filter(|sent| {
-            sent.connection == connection && sent.id("roomId").as_deref() == Some(room)
-        });
-        let newest = theirs.take_while(|sent| sent.event != "leaveRoom");
-        let joins = newest.filter(|sent| sent.event == "joinRoom" && sent.acks.is_empty());
-        if let Some(asked) = joins.map(|join| join.at).last() {
-            let room = room.to_owned();
-            let (leaving, left, is_removed) = (None, None, false);
-            let joined = at;
-            self.inside.push(Inside { connection, room, asked, joined, leaving, left, is_removed });
+        let user = self.connections.get(&key.0).map(|known| known.user.to_lowercase());
+        let is_removed = user.is_none_or(|user| self.removed.contains(&(user, key.1.clone())));
+        if !is_removed {
+            self.unanswered.entry(key).or_insert(sent.at);
         }
     }
 
     fn answered(&mut self, at: Duration, sent: &Sent) {
         let Some(room) = sent.id("roomId") else { return };
         let connection = sent.connection;
+        if sent.event == "joinRoom" {
+            self.unanswered.remove(&(connection, room.clone()));
+        }
         if sent.succeeded_at() != Some(at) {
             // What was heard meanwhile says nothing: it was a leak.
             if sent.event == "joinRoom" && sent.succeeded_at().is_none() {
@@ -319,6 +330,9 @@ impl Story {
             .map(|(id, _)| *id)
             .collect();
         self.removed.insert((user.to_lowercase(), room.to_lowercase()));
+        self.unanswered.retain(|(connection, place), _| {
+            !(theirs.contains(connection) && place.eq_ignore_ascii_case(room))
+        });
         for inside in &mut self.inside {
             if inside.left.is_none()
                 && inside.room.eq_ignore_ascii_case(room)
@@ -346,6 +360,7 @@ impl Story {
     }
 
     fn dismissed(&mut self, at: Duration, connection: ConnectionId) {
+        self.unanswered.retain(|(waiting, _), _| *waiting != connection);
         if let Some(known) = self.connections.get_mut(&connection) {
             known.dismissed.get_or_insert(at);
         }
