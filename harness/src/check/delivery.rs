@@ -37,7 +37,7 @@ pub(super) fn all_accepted(story: &Story) -> BTreeSet<Key> {
     accepted.filter_map(|sent| key(story, sent)).collect()
 }
 
-/// Every accepted message is stored, and reaches every connection that was in the room before it was sent and stayed.
+/// Every accepted message is stored, and reaches every connection that was in the room before it and stayed.
 pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<Finding>) {
     let mut heard = BTreeSet::new();
     let mut ids = BTreeMap::new();
@@ -53,9 +53,8 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
         let id = |field: &str| message[field].as_str().unwrap_or_default().to_lowercase();
         ids.insert((id("senderId"), room.clone(), id("clientMsgId")), id("messageId"));
     }
-    let accepted = accepted(story, &ids);
-    for (key, sent) in &accepted {
-        let (user, room, client_msg_id) = key;
+    for (key, sent) in accepted(story, &ids) {
+        let (user, room, client_msg_id) = &key;
         let (what, place) = (history.name(client_msg_id), history.name(room));
         if let Some(reason) = story.unreadable.get(room) {
             let text =
@@ -77,13 +76,17 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
             }
         }
         for inside in story.inside.iter().filter(|inside| inside.room == *room) {
-            let id = ids.get(key);
-            if !heard.contains(&(inside.connection, key.clone()))
-                && (inside.joined < sent.at || heard_earlier(story, inside, sent, id, &accepted))
-                && (inside.leaving.is_none() || heard_later(story, inside, sent, id))
+            let id = ids.get(&key);
+            if inside.had_begun(sent.at, id.map(String::as_str))
+                && !heard.contains(&(inside.connection, key.clone()))
+                && inside.leaving.is_none_or(|at| heard_later(story, inside, at, sent, id))
             {
+                let begun = match inside.heard_from {
+                    None => format!("was in {place} since"),
+                    Some(_) => format!("heard older messages of {place} from"),
+                };
                 let text = format!(
-                    "{} was in {place} since {} and never heard {what}, sent at {} and accepted",
+                    "{} {begun} {} and never heard {what}, sent at {} and accepted",
                     story.device(inside.connection),
                     moment(inside.joined),
                     moment(sent.at),
@@ -94,32 +97,15 @@ pub(super) fn nothing_lost(history: &History, story: &Story, findings: &mut Vec<
     }
 }
 
-/// Whether a connection whose join was answered later had heard an older message than this one, whose `messageId` is `id`.
-fn heard_earlier(
+/// Whether a connection that asked to leave at this time was still there for a newer message than this one, whose `messageId`
+/// is `id`.
+fn heard_later(
     story: &Story,
     inside: &Inside,
+    leaving: Duration,
     sent: &Sent,
     id: Option<&String>,
-    accepted: &BTreeMap<Key, &Sent>,
 ) -> bool {
-    let Some(id) = id else { return false };
-    let acked = sent.acks.iter().map(|(at, _)| *at).min();
-    // Ids that do not rise say nothing about what came earlier.
-    let is_older = |other: &Sent| acked.is_none_or(|acked| other.at < acked);
-    story.deliveries.iter().any(|delivery| {
-        let field = |name| delivery.id(name);
-        delivery.connection == inside.connection
-            && field("roomId") == inside.room
-            && field("messageId") < *id
-            && accepted
-                .get(&(field("senderId"), field("roomId"), field("clientMsgId")))
-                .is_some_and(|other| is_older(other))
-            && stay(story, delivery).is_some_and(|stay| std::ptr::eq(stay, inside))
-    })
-}
-
-/// Whether a connection that left later was still there for a newer message than this one, whose `messageId` is `id`.
-fn heard_later(story: &Story, inside: &Inside, sent: &Sent, id: Option<&String>) -> bool {
     let Some(id) = id else { return false };
     story.deliveries.iter().any(|delivery| {
         delivery.connection == inside.connection
@@ -127,8 +113,8 @@ fn heard_later(story: &Story, inside: &Inside, sent: &Sent, id: Option<&String>)
             && delivery.id("messageId") > *id
             // Ids that do not rise say nothing about what came later.
             && delivery.at >= sent.at
-            // Nor does what another join may have brought.
-            && joins(story, delivery).all(|join| inside.leaving.is_none_or(|leaving| join.at < leaving))
+            // Nor does what another join has brought, whether or not it was answered.
+            && joins(story, delivery).all(|join| join.at < leaving)
             && stay(story, delivery).is_some_and(|stay| std::ptr::eq(stay, inside))
     })
 }
@@ -250,9 +236,9 @@ fn old_messages(history: &History, story: &Story, findings: &mut Vec<Finding>) {
         let key = (known.gateway.clone(), delivery.id("messageId"));
         let said = *first.entry(key).or_insert(delivery.at);
         let asked = match stay(story, delivery) {
-            Some(inside) => Some(inside.asked),
+            Some(inside) if inside.heard_from.is_none() => Some(inside.asked),
             // It was never answered.
-            None => joins(story, delivery).next_back().map(|join| join.at),
+            _ => joins(story, delivery).next_back().map(|join| join.at),
         };
         let Some(asked) = asked.filter(|asked| said + BROADCAST < *asked) else { continue };
         // With `after` that is what was asked for.

@@ -47,6 +47,8 @@ impl Running<'_> {
         let is_ours = |sent: &&Sent| {
             Some(sent.connection) == connection
                 && sent.event == event
+                // One that wanted none may be on its way still.
+                && sent.ack_id.is_some()
                 && match sent.payload["clientMsgId"].as_str() {
                     Some(id) => ids.contains(id),
                     None => payloads.iter().any(|payload| is_same(payload, &sent.payload)),

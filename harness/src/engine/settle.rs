@@ -272,7 +272,7 @@ fn is_all_heard(story: &Story) -> bool {
     inside.into_iter().all(|inside| {
         let stored = rooms.get(&inside.room).into_iter().flatten();
         stored
-            .filter(|(_, at)| *at > inside.joined)
+            .filter(|(id, at)| inside.had_begun(*at, Some(id)))
             .all(|(id, _)| heard.contains(&(inside.connection, id.clone())))
     })
 }

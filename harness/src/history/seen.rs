@@ -68,14 +68,24 @@ pub struct Inside {
     pub room: String,
     /// `joinRoom` was sent: from here on messages may come.
     pub asked: Duration,
-    /// Its ack came, or without one the first message: from here on they must.
+    /// Its ack came, or the first message where none was asked for: from here on they must.
     pub joined: Duration,
+    /// The `messageId` of that first message, where no ack was asked for: newer ones must come whenever they were sent.
+    pub heard_from: Option<String>,
     /// `leaveRoom` was sent or the connection ended: from here on they need not.
     pub leaving: Option<Duration>,
     /// The ack of `leaveRoom` came: from here on they must not.
     pub left: Option<Duration>,
     /// It was the user who left, over HTTP: gateways hear of that on another way than the messages come.
     pub is_removed: bool,
+}
+
+impl Inside {
+    /// Whether a message that was sent at this time, and has this `messageId`, falls behind the beginning.
+    pub fn had_begun(&self, sent: Duration, id: Option<&str>) -> bool {
+        let is_newer = |(from, id): (&String, &str)| from.as_str() < id;
+        self.joined < sent || self.heard_from.as_ref().zip(id).is_some_and(is_newer)
+    }
 }
 
 /// A connection.

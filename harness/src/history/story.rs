@@ -35,14 +35,14 @@ pub struct Story {
     pub published: Vec<(Duration, Value)>,
     pub presence: Vec<PresenceSeen>,
     pub end: Duration,
-    /// Since when a connection waits for the answer to its `joinRoom`.
-    unanswered: BTreeMap<(ConnectionId, String), Duration>,
+    /// When a connection asked to be let into a room and wanted no ack, if that is all that it has ever asked of the room.
+    blind_joins: BTreeMap<(ConnectionId, String), Option<Duration>>,
+    /// Users and the rooms that they have ever left over HTTP, or may have.
+    removed: BTreeSet<(String, String)>,
     /// Where the newest event of a connection with this ack id stands in `sent`.
     asked: BTreeMap<(ConnectionId, u64), usize>,
     /// Where the deliveries of a `clientMsgId` stand in `deliveries`.
     heard: BTreeMap<String, Vec<usize>>,
-    /// Users and the rooms that they have left over HTTP, or may have.
-    removed: BTreeSet<(String, String)>,
 }
 
 impl Story {
@@ -162,8 +162,8 @@ impl Story {
         let Some(Value::String(event)) = arguments.first().cloned() else { return };
         let payload = arguments.get_mut(1).map(Value::take).unwrap_or_default();
         let sent = Sent { at, connection, event, payload, ack_id, acks: Vec::new() };
-        if ["joinRoom", "leaveRoom"].contains(&sent.event.as_str()) {
-            self.asks(&sent);
+        if let Some(room) = sent.id("roomId") {
+            self.asks(&sent, room);
         }
         if sent.event != "heartbeat" {
             self.moved = at;
@@ -189,7 +189,7 @@ impl Story {
             let message = json[1].clone();
             self.moved = at;
             let delivery = Delivery { at, connection, message };
-            self.must_be_inside(at, connection, delivery.id("roomId"));
+            self.must_be_inside(&delivery);
             self.heard.entry(delivery.id("clientMsgId")).or_default().push(self.deliveries.len());
             self.deliveries.push(delivery);
         } else if let Some(rest) = packet.strip_prefix("43") {
@@ -231,48 +231,48 @@ impl Story {
         Ok(())
     }
 
-    /// Whoever hears a room and has asked to be let in is in, answered or not.
-    fn must_be_inside(&mut self, at: Duration, connection: ConnectionId, room: String) {
-        let key = (connection, room);
-        let Some(asked) = self.unanswered.get(&key).copied() else { return };
-        if self.inside_now(connection, &key.1).is_none() {
-            let (room, joined) = (key.1, at);
-            let (leaving, left, is_removed) = (None, None, false);
-            self.inside.push(Inside { connection, room, asked, joined, leaving, left, is_removed });
+    /// An event about a room was sent.
+    fn asks(&mut self, sent: &Sent, room: String) {
+        if sent.event == "joinRoom" {
+            let is_blind = sent.ack_id.is_none() && sent.payload.get("after").is_none();
+            let asked = is_blind.then_some(sent.at);
+            self.blind_joins.entry((sent.connection, room)).or_insert(asked);
+        } else if sent.event == "leaveRoom" {
+            if let Some(inside) = self.inside_now(sent.connection, &room) {
+                inside.leaving.get_or_insert(sent.at);
+            }
+            self.blind_joins.insert((sent.connection, room), None);
         }
     }
 
-    /// A `joinRoom` or `leaveRoom` was sent.
-    fn asks(&mut self, sent: &Sent) {
-        let Some(room) = sent.id("roomId") else { return };
-        let key = (sent.connection, room);
-        if sent.event == "leaveRoom" {
-            self.unanswered.remove(&key);
-            if let Some(inside) = self.inside_now(key.0, &key.1) {
-                inside.leaving.get_or_insert(sent.at);
-            }
+    /// Whoever hears a room, and has asked nothing but to be let in, is in, though nobody has said so.
+    fn must_be_inside(&mut self, delivery: &Delivery) {
+        let (connection, room) = (delivery.connection, delivery.id("roomId"));
+        let Some(asked) = self.blind_joins.get(&(connection, room.clone())).copied().flatten()
+        else {
             return;
-        }
-        let user = self.connections.get(&key.0).map(|known| known.user.to_lowercase());
-        let is_removed = user.is_none_or(|user| self.removed.contains(&(user, key.1.clone())));
-        if !is_removed {
-            self.unanswered.entry(key).or_insert(sent.at);
+        };
+        let Some(known) = self.connections.get(&connection) else { return };
+        let is_removed = self.removed.contains(&(known.user.to_lowercase(), room.clone()));
+        let is_gone = is_removed || known.dismissed.is_some();
+        if !is_gone && self.inside_now(connection, &room).is_none() {
+            self.inside.push(Inside {
+                connection,
+                room,
+                asked,
+                joined: delivery.at,
+                heard_from: Some(delivery.id("messageId")),
+                leaving: None,
+                left: None,
+                is_removed: false,
+            });
         }
     }
 
     fn answered(&mut self, at: Duration, sent: &Sent) {
         let Some(room) = sent.id("roomId") else { return };
         let connection = sent.connection;
-        if sent.event == "joinRoom" {
-            self.unanswered.remove(&(connection, room.clone()));
-        }
         if sent.succeeded_at() != Some(at) {
-            // What was heard meanwhile says nothing: it was a leak.
-            if sent.event == "joinRoom" && sent.succeeded_at().is_none() {
-                self.inside.retain(|it| {
-                    (it.connection, it.asked, &it.room) != (connection, sent.at, &room)
-                });
-            }
             // Who is refused to leave is in as before, unless they have asked again or said goodbye since.
             let is_pending = |other: &Sent| {
                 other.connection == connection
@@ -304,9 +304,16 @@ impl Story {
                 Some(_) => return,
                 None => {}
             }
-            let (asked, joined) = (sent.at, at);
-            let (leaving, left, is_removed) = (None, None, false);
-            self.inside.push(Inside { connection, room, asked, joined, leaving, left, is_removed });
+            self.inside.push(Inside {
+                connection,
+                room,
+                asked: sent.at,
+                joined: at,
+                heard_from: None,
+                leaving: None,
+                left: None,
+                is_removed: false,
+            });
         } else if sent.event == "leaveRoom"
             && let Some(inside) = self.inside_now(connection, &room)
             // Its ack may come after that of a later join.
@@ -330,9 +337,6 @@ impl Story {
             .map(|(id, _)| *id)
             .collect();
         self.removed.insert((user.to_lowercase(), room.to_lowercase()));
-        self.unanswered.retain(|(connection, place), _| {
-            !(theirs.contains(connection) && place.eq_ignore_ascii_case(room))
-        });
         for inside in &mut self.inside {
             if inside.left.is_none()
                 && inside.room.eq_ignore_ascii_case(room)
@@ -360,7 +364,6 @@ impl Story {
     }
 
     fn dismissed(&mut self, at: Duration, connection: ConnectionId) {
-        self.unanswered.retain(|(waiting, _), _| *waiting != connection);
         if let Some(known) = self.connections.get_mut(&connection) {
             known.dismissed.get_or_insert(at);
         }

@@ -93,6 +93,8 @@ struct Run {
     history: History,
     at: Duration,
     inside: [bool; 3],
+    /// Joins and leaves without an ack, which hold only after the next message, or the next join or leave with one.
+    late: Vec<(usize, bool)>,
     next_ack: [u64; 3],
     last: [Option<Value>; 3],
     stored: Vec<Value>,
@@ -104,6 +106,7 @@ impl Run {
             history: History::default(),
             at: Duration::ZERO,
             inside: [false; 3],
+            late: Vec::new(),
             next_ack: [0; 3],
             last: [const { None }; 3],
             stored: Vec::new(),
@@ -157,21 +160,23 @@ impl Run {
         match act {
             Act::Join(device) => {
                 let ack = self.ask(device, "joinRoom", &place);
+                self.catch_up();
                 self.inside[device] = true;
                 self.answer(device, ack, &success);
             }
             Act::Leave(device) => {
                 let ack = self.ask(device, "leaveRoom", &place);
+                self.catch_up();
                 self.inside[device] = false;
                 self.answer(device, ack, &success);
             }
             Act::JoinBlindly(device) => {
                 self.say(device, "joinRoom", &place);
-                self.inside[device] = true;
+                self.late.push((device, true));
             }
             Act::LeaveBlindly(device) => {
                 self.say(device, "leaveRoom", &place);
-                self.inside[device] = false;
+                self.late.push((device, false));
             }
             Act::Heartbeat(device) => {
                 let ack = self.ask(device, "heartbeat", &json!({}));
@@ -185,6 +190,12 @@ impl Run {
                     self.answer(device, ack, &body);
                 }
             }
+        }
+    }
+
+    fn catch_up(&mut self) {
+        for (device, is_inside) in std::mem::take(&mut self.late) {
+            self.inside[device] = is_inside;
         }
     }
 
@@ -209,6 +220,7 @@ impl Run {
                 self.received(hearer, format!("42{}", json!(["newMessage", message])));
             }
         }
+        self.catch_up();
     }
 }
 
