@@ -59,6 +59,9 @@ pub const FOREIGN_ORIGIN: &str = "https://elsewhere.example";
 /// How far another machine's clock may be from ours, in milliseconds. The contract does not say; two minutes are no mistake.
 pub const SKEW_MS: i64 = 120_000;
 
+/// The same on this machine: one clock, which may be set while it runs.
+pub const OWN_SKEW_MS: i64 = 5_000;
+
 /// Before the id of a user in the key of their presence.
 pub const PRESENCE_KEY: &str = "presence:user:";
 

@@ -10,29 +10,34 @@ use uuid::Uuid;
 
 use super::Finding;
 use crate::{
-    contract::{SKEW_MS, milliseconds_of},
-    history::{History, Story, What},
+    contract::{OWN_SKEW_MS, SKEW_MS, milliseconds_of},
+    history::{History, Story, What, gateway_of},
 };
 
 /// The fields that say when, in themselves or, as a UUIDv7 does, inside, something of a run came to be.
 const FIELDS: [&str; 4] = ["createdAt", "joinedAt", "connectedAt", "messageId"];
 
 /// Everything that a run sees was made in it: its people, and with them their rooms and messages, are new.
-pub(super) fn clock(history: &History, story: &Story, findings: &mut Vec<Finding>) {
-    of_this_run(history, story, findings);
+/// `are_ours`: the gateways run on this machine, and have its clock.
+pub(super) fn clock(history: &History, story: &Story, are_ours: bool, findings: &mut Vec<Finding>) {
+    of_this_run(history, story, if are_ours { OWN_SKEW_MS } else { SKEW_MS }, findings);
+    milliseconds_are_told(story, findings);
     rooms_keep_theirs(history, findings);
     members_keep_theirs(history, findings);
     sockets_keep_theirs(history, findings);
+    if are_ours {
+        sockets_are_of_their_gateway(history, story, findings);
+    }
 }
 
-fn of_this_run(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+fn of_this_run(history: &History, story: &Story, skew: i64, findings: &mut Vec<Finding>) {
     let Some(began) = history.began() else { return };
     let mut judge = |invariant, at: Duration, place: String, value: &Value| {
         let late = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
         each_time(value, &mut |field, text| {
             let told = if field == "messageId" { minted_at(text) } else { milliseconds_of(text) };
             let Some(told) = told else { return };
-            if told < began - SKEW_MS || told > began + late + SKEW_MS {
+            if told < began - skew || told > began + late + skew {
                 let text =
                     format!("{place} `{field}` {text}, which is not in the time of this run");
                 findings.push(Finding { invariant, at, text });
@@ -47,6 +52,26 @@ fn of_this_run(history: &History, story: &Story, findings: &mut Vec<Finding>) {
         if let What::Called { call, reply, .. } = &entry.what {
             judge("replies", entry.at, format!("`{call}` was answered with the"), reply);
         }
+    }
+}
+
+/// So many different times that are all whole seconds have no milliseconds.
+const WHOLE_SECONDS: usize = 5;
+
+fn milliseconds_are_told(story: &Story, findings: &mut Vec<Finding>) {
+    let times: BTreeMap<&str, Duration> = story
+        .deliveries
+        .iter()
+        .filter_map(|heard| Some((heard.message["createdAt"].as_str()?, heard.at)))
+        .collect();
+    if times.len() >= WHOLE_SECONDS && times.keys().all(|time| time.ends_with(".000Z")) {
+        let text = format!(
+            "{} messages have {} different `createdAt`, and none of them has milliseconds",
+            story.deliveries.len(),
+            times.len()
+        );
+        let at = times.into_values().max().unwrap_or_default();
+        findings.push(Finding { invariant: "frames", at, text });
     }
 }
 
@@ -127,7 +152,7 @@ fn members_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
 /// A socket is of one gateway, and connected once, wherever presence tells of it.
 fn sockets_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
     let mut known: BTreeMap<String, (String, String)> = BTreeMap::new();
-    let mut judge = |at: Duration, socket: &str, entry: &Value| {
+    each_entry(history, |at, socket, entry| {
         let text = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
         let told = (text("serverId"), text("connectedAt"));
         let before = known.entry(socket.to_owned()).or_insert_with(|| told.clone());
@@ -138,7 +163,28 @@ fn sockets_keep_theirs(history: &History, findings: &mut Vec<Finding>) {
             );
             findings.push(Finding { invariant: "presence", at, text });
         }
-    };
+    });
+}
+
+/// A `serverId` is the name that we have given to the gateway that the socket is connected to.
+fn sockets_are_of_their_gateway(history: &History, story: &Story, findings: &mut Vec<Finding>) {
+    let all = story.connections.values();
+    let gateways: BTreeMap<&str, &str> =
+        all.filter_map(|known| Some((known.socket.as_deref()?, &*known.gateway))).collect();
+    each_entry(history, |at, socket, entry| {
+        let told = entry["serverId"].as_str().unwrap_or_default();
+        if let Some(gateway) = gateways.get(socket)
+            && gateway_of(told) != Some(gateway)
+        {
+            let text =
+                format!("the entry of {socket}, which is connected to {gateway}, names `{told}`");
+            findings.push(Finding { invariant: "presence", at, text });
+        }
+    });
+}
+
+/// Each entry of presence that was told over HTTP, or kept at the end: when, of which socket, and what it says.
+fn each_entry(history: &History, mut judge: impl FnMut(Duration, &str, &Value)) {
     for entry in history.entries() {
         if let What::Called { call, reply, .. } = &entry.what
             && call.starts_with("GET /users/")
@@ -217,6 +263,10 @@ mod tests {
     const NOON: &str = "2026-01-31T12:00:00.000Z";
 
     fn texts(replies: &[(&str, Value)]) -> Vec<String> {
+        texts_of(replies, false)
+    }
+
+    fn texts_of(replies: &[(&str, Value)], are_ours: bool) -> Vec<String> {
         let mut history = History::beginning_at(milliseconds_of(NOON).unwrap());
         for (second, (call, reply)) in (1..).zip(replies) {
             let at = Duration::from_secs(second);
@@ -233,7 +283,7 @@ mod tests {
             history.push(at, what);
         }
         let mut findings = Vec::new();
-        clock(&history, &Story::read(&history), &mut findings);
+        clock(&history, &Story::read(&history), are_ours, &mut findings);
         findings.into_iter().map(|finding| finding.text).collect()
     }
 
@@ -242,7 +292,10 @@ mod tests {
         let reply = |time: &str| json!({"sockets": [{"connectedAt": time}]});
         let call = "GET /users/alice/presence";
         assert!(texts(&[(call, reply(NOON))]).is_empty());
-        assert!(texts(&[(call, reply("2026-01-31T12:01:59.000Z"))]).is_empty());
+        let later = (call, reply("2026-01-31T12:01:59.000Z"));
+        assert!(texts(std::slice::from_ref(&later)).is_empty());
+        assert_eq!(texts_of(&[later], true).len(), 1, "ours have our clock");
+        assert!(texts_of(&[(call, reply("2026-01-31T12:00:04.000Z"))], true).is_empty());
         assert_eq!(texts(&[(call, reply("2026-01-31T21:00:00.000Z"))]).len(), 1);
         assert_eq!(texts(&[(call, reply("1970-01-01T00:00:00.000Z"))]).len(), 1);
     }

@@ -70,7 +70,7 @@ pub fn check(
     words::as_sent(history, &story, &mut findings);
     replies::replies(history, ours.is_some_and(|ours| ours.origins_are_closed), &mut findings);
     rooms::members(history, &mut findings);
-    clock::clock(history, &story, &mut findings);
+    clock::clock(history, &story, ours.is_some(), &mut findings);
     connections::stays_connected(history, times, &mut findings);
     presence::presence(history, &story, times, &mut findings);
     kept::rows(history, &story, &mut findings);

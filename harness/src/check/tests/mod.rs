@@ -1,6 +1,7 @@
 //! A made-up run that is right has no finding; the same run with one planted fault has one, of the right invariant.
 
 mod acks;
+mod clock;
 mod connections;
 mod delivery;
 mod faults;
