@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::Finding;
 use crate::{
     contract::{OWN_SKEW_MS, SKEW_MS, milliseconds_of},
-    history::{History, Story, What, gateway_of},
+    history::{Delivery, History, Story, What, gateway_of},
 };
 
 /// The fields that say when, in themselves or, as a UUIDv7 does, inside, something of a run came to be.
@@ -55,23 +55,36 @@ fn of_this_run(history: &History, story: &Story, skew: i64, findings: &mut Vec<F
     }
 }
 
-/// So many different times that are all whole seconds have no milliseconds.
-const WHOLE_SECONDS: usize = 5;
+/// Messages that were sent in so many different moments were not all made at the beginning of a second.
+const MOMENTS: usize = 4;
+
+/// A moment: what is made in one may have one time.
+const MOMENT: Duration = Duration::from_millis(50);
 
 fn milliseconds_are_told(story: &Story, findings: &mut Vec<Finding>) {
-    let times: BTreeMap<&str, Duration> = story
+    let mut sent = BTreeMap::new();
+    for event in story.sent.iter().filter(|event| event.event == "sendMessage") {
+        if let Some(id) = event.id("clientMsgId") {
+            sent.entry(id).or_insert(event.at.as_millis() / MOMENT.as_millis());
+        }
+    }
+    let time =
+        |heard: &Delivery| heard.message["createdAt"].as_str().unwrap_or_default().to_owned();
+    let moments: BTreeSet<u128> = story
         .deliveries
         .iter()
-        .filter_map(|heard| Some((heard.message["createdAt"].as_str()?, heard.at)))
+        .filter_map(|heard| sent.get(&heard.id("clientMsgId")).copied())
         .collect();
-    if times.len() >= WHOLE_SECONDS && times.keys().all(|time| time.ends_with(".000Z")) {
+    let is_whole = |heard| time(heard).ends_with(".000Z");
+    if let Some(last) = story.deliveries.last()
+        && moments.len() >= MOMENTS
+        && story.deliveries.iter().all(is_whole)
+    {
         let text = format!(
-            "{} messages have {} different `createdAt`, and none of them has milliseconds",
-            story.deliveries.len(),
-            times.len()
+            "no message has milliseconds in its `createdAt`, the last one is from {}",
+            time(last)
         );
-        let at = times.into_values().max().unwrap_or_default();
-        findings.push(Finding { invariant: "frames", at, text });
+        findings.push(Finding { invariant: "frames", at: last.at, text });
     }
 }
 

@@ -9,6 +9,7 @@ mod fields;
 mod history;
 mod http;
 mod members;
+mod narrow;
 mod presence;
 mod processes;
 mod sends;
@@ -74,6 +75,7 @@ impl Mutant {
             presence::MUTANTS,
             backends::MUTANTS,
             processes::MUTANTS,
+            narrow::MUTANTS,
         ]
         .into_iter()
         .flatten()
