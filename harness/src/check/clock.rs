@@ -75,7 +75,7 @@ fn milliseconds_are_told(story: &Story, findings: &mut Vec<Finding>) {
         .iter()
         .filter_map(|heard| sent.get(&heard.id("clientMsgId")).copied())
         .collect();
-    let is_whole = |heard| time(heard).ends_with(".000Z");
+    let is_whole = |heard| milliseconds_of(&time(heard)).is_some_and(|told| told % 1_000 == 0);
     if let Some(last) = story.deliveries.last()
         && moments.len() >= MOMENTS
         && story.deliveries.iter().all(is_whole)
