@@ -40,8 +40,9 @@ fn first_of(gate: &Gate, id: &Value) -> Value {
     gate.recall(&key).unwrap_or_else(|| id.clone())
 }
 
-fn first_id(gate: &Gate, _: &Socket, message: Message) -> Vec<Out> {
-    message.down_with("clientMsgId", first_of(gate, &message.0["clientMsgId"]))
+fn first_id(gate: &Gate, _: &Socket, mut message: Message) -> Vec<Out> {
+    message.0["clientMsgId"] = first_of(gate, &message.0["clientMsgId"]);
+    vec![message.down()]
 }
 
 fn first_id_in_ack(gate: &Gate, _: &Socket, mut ack: packets::Ack) -> Vec<Out> {
@@ -218,7 +219,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 vec![message.down()]
             }),
             OfReply(|_, asked, reply| {
-                each_stored(asked, reply, |it| with_time(it, another_minute))
+                each_stored(asked, reply, |it| with_time(it, another_minute));
             }),
         ],
     },
@@ -229,7 +230,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 with_time(&mut message.0, whole_second);
                 vec![message.down()]
             }),
-            OfReply(|_, asked, reply| each_stored(asked, reply, |it| with_time(it, whole_second))),
+            OfReply(|_, asked, reply| {
+                each_stored(asked, reply, |it| with_time(it, whole_second));
+            }),
         ],
     },
     Mutant {
