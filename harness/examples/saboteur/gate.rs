@@ -218,6 +218,11 @@ impl Socket {
         self.known().user.clone()
     }
 
+    /// Whether it is not, or not yet, a WebSocket.
+    pub(crate) fn polls(&self) -> bool {
+        self.known().pipes.is_none()
+    }
+
     /// Sends a packet to the device out of turn.
     pub(crate) fn push(&self, packet: String) {
         let mut known = self.known();

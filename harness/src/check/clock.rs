@@ -61,6 +61,7 @@ const MOMENTS: usize = 4;
 /// A moment: what is made in one may have one time.
 const MOMENT: Duration = Duration::from_millis(50);
 
+/// Some `createdAt` has milliseconds that are not zero.
 fn milliseconds_are_told(story: &Story, findings: &mut Vec<Finding>) {
     let mut sent = BTreeMap::new();
     for event in story.sent.iter().filter(|event| event.event == "sendMessage") {
@@ -68,21 +69,20 @@ fn milliseconds_are_told(story: &Story, findings: &mut Vec<Finding>) {
             sent.entry(id).or_insert(event.at.as_millis() / MOMENT.as_millis());
         }
     }
-    let time =
-        |heard: &Delivery| heard.message["createdAt"].as_str().unwrap_or_default().to_owned();
     let moments: BTreeSet<u128> = story
         .deliveries
         .iter()
         .filter_map(|heard| sent.get(&heard.id("clientMsgId")).copied())
         .collect();
-    let is_whole = |heard| milliseconds_of(&time(heard)).is_some_and(|told| told % 1_000 == 0);
+    let time = |heard: &Delivery| heard.message["createdAt"].as_str().and_then(milliseconds_of);
+    let is_whole = |heard| time(heard).is_some_and(|told| told % 1_000 == 0);
     if let Some(last) = story.deliveries.last()
         && moments.len() >= MOMENTS
         && story.deliveries.iter().all(is_whole)
     {
         let text = format!(
             "no message has milliseconds in its `createdAt`, the last one is from {}",
-            time(last)
+            last.message["createdAt"].as_str().unwrap_or_default()
         );
         findings.push(Finding { invariant: "frames", at: last.at, text });
     }

@@ -81,7 +81,7 @@ pub struct Inside {
 }
 
 impl Inside {
-    /// Whether a message that was sent at this time, and has this `messageId`, falls behind the beginning.
+    /// Whether it had begun before the message that was sent at this time and has this `messageId`.
     pub fn had_begun(&self, sent: Duration, id: Option<&str>) -> bool {
         let is_newer = |(from, id): (&String, &str)| from.as_str() < id;
         self.joined < sent || self.heard_from.as_ref().zip(id).is_some_and(is_newer)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    Fault::{Background, Down, Up},
+    Fault::{Background, Down, Event, Up},
     Mutant,
 };
 use crate::{gate::Gate, packets::Out};
@@ -44,6 +44,23 @@ pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "announces-another-timeout",
         faults: &[Down(|_, _, packet| vec![Out::Down(opened(packet, "pingTimeout", 1_000))])],
+    },
+    Mutant {
+        name: "hangs-up-at-long-posts",
+        faults: &[Event(|_, socket, event| {
+            // The gateway takes a post without a packet for the end.
+            let is_lost = socket.polls() && event.text("content").len() > 2_000;
+            if is_lost { vec![] } else { vec![event.up()] }
+        })],
+    },
+    Mutant {
+        name: "forgets-what-is-sent-during-the-upgrade",
+        faults: &[Event(|_, socket, event| {
+            if event.name == "sendMessage" && socket.known().is_upgrading {
+                return event.answer(&event.accepted());
+            }
+            vec![event.up()]
+        })],
     },
 ];
 

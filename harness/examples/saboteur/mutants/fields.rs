@@ -1,12 +1,35 @@
 //! Messages whose fields are not what they should be.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     Fault::{Delivery, Event, Reply},
     Mutant, dice,
+    history::page,
 };
+
+/// Tells another `createdAt` wherever it is told.
+macro_rules! has_time {
+    ($name:literal, $change:ident) => {
+        Mutant {
+            name: $name,
+            faults: &[
+                Delivery(|_, _, message| {
+                    message.down_with("createdAt", $change(message.text("createdAt")))
+                }),
+                Reply(|_, asked, reply| {
+                    page(asked, reply, |_, page| {
+                        for message in page {
+                            let time = $change(message["createdAt"].as_str().unwrap_or_default());
+                            message["createdAt"] = time.into();
+                        }
+                    });
+                }),
+            ],
+        }
+    };
+}
 
 pub(super) const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -161,35 +184,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 message.down_with("clientMsgId", message.text("clientMsgId").to_lowercase())
             }),
             Reply(|_, asked, reply| {
-                if asked.is("GET", "/rooms/*/messages") && reply.status == 200 {
-                    let mut page = reply.list();
-                    for message in &mut page {
+                page(asked, reply, |_, page| {
+                    for message in page {
                         message["clientMsgId"] =
                             json!(message["clientMsgId"].as_str().map(str::to_lowercase));
                     }
-                    reply.set(&Value::Array(page));
-                }
+                });
             }),
         ],
     },
+    has_time!("has-the-time-of-nine-hours-ago", long_ago),
+    has_time!("has-the-time-of-another-minute", another_minute),
+    has_time!("has-whole-seconds", whole_second),
     Mutant {
-        name: "has-the-time-of-nine-hours-ago",
-        faults: &[
-            Delivery(|_, _, message| {
-                let time = long_ago(message.text("createdAt"));
-                message.down_with("createdAt", time)
-            }),
-            Reply(|_, asked, reply| {
-                if asked.is("GET", "/rooms/*/messages") && reply.status == 200 {
-                    let mut messages = reply.list();
-                    for message in &mut messages {
-                        let time = long_ago(message["createdAt"].as_str().unwrap_or_default());
-                        message["createdAt"] = time.into();
-                    }
-                    reply.set(&json!(messages));
-                }
-            }),
-        ],
+        name: "cuts-images-at-255",
+        faults: &[Event(|_, _, event| {
+            let content: String = event.text("content").chars().take(255).collect();
+            let is_long =
+                event.text("type") == "IMAGE" && content.len() < event.text("content").len();
+            vec![if is_long { event.up_changed("content", content) } else { event.up() }]
+        })],
     },
     Mutant {
         name: "has-a-time-that-there-is-not",
@@ -202,4 +216,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
 /// The same time on another day.
 fn long_ago(time: &str) -> String {
     format!("2001-01-01{}", time.get(10..).unwrap_or_default())
+}
+
+fn whole_second(time: &str) -> String {
+    format!("{}.000Z", &time[..19])
+}
+
+/// The same second of the minute before, or at the full hour after.
+fn another_minute(time: &str) -> String {
+    let minute: u32 = time[14..16].parse().unwrap_or_default();
+    format!("{}{:02}{}", &time[..14], minute.checked_sub(1).unwrap_or(1), &time[16..])
 }

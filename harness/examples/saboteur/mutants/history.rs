@@ -197,10 +197,32 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }
         })],
     },
+    Mutant {
+        name: "has-no-history-where-nothing-was-said",
+        faults: &[ReplyFault(|_, asked, reply| {
+            let is_page = asked.is("GET", "/rooms/*/messages") && reply.status == 200;
+            if is_page && reply.list().is_empty() && !asked.target.contains('?') {
+                reply.status = 404;
+                let body =
+                    json!({"statusCode": 404, "error": "Not Found", "message": "No messages"});
+                reply.set(&body);
+            }
+        })],
+    },
+    Mutant {
+        name: "has-pages-before-of-at-most-fifty",
+        faults: &[ReplyFault(|_, asked, reply| {
+            page(asked, reply, |asked, page| {
+                if asked.value("before").is_some() {
+                    page.drain(..page.len().saturating_sub(50));
+                }
+            });
+        })],
+    },
 ];
 
 /// Changes a page of a history.
-fn page(asked: &Asked, reply: &mut Reply, change: impl FnOnce(&Asked, &mut Vec<Value>)) {
+pub(super) fn page(asked: &Asked, reply: &mut Reply, change: impl FnOnce(&Asked, &mut Vec<Value>)) {
     if asked.is("GET", "/rooms/*/messages") && reply.status == 200 {
         let mut page = reply.list();
         change(asked, &mut page);

@@ -8,6 +8,7 @@ use super::{
     Fault::{Ack, Delivery, Down, Event, Reply},
     Mutant,
     deliveries::others,
+    is_shouted,
 };
 use crate::{
     gate::{Gate, Socket, user_of},
@@ -192,6 +193,66 @@ pub(super) const MUTANTS: &[Mutant] = &[
             }
             vec![event.up()]
         })],
+    },
+    Mutant {
+        name: "delivers-once-for-each-spelling-of-the-join",
+        faults: &[
+            Event(|gate, socket, event| {
+                let room = event.text("roomId");
+                if event.name == "joinRoom" && is_shouted(room) {
+                    gate.remember(format!("{} {}", socket.number, room.to_lowercase()), true);
+                }
+                vec![event.up()]
+            }),
+            Delivery(|gate, socket, message| {
+                let room = message.text("roomId");
+                let is_twice = gate.recall(&format!("{} {room}", socket.number)).is_some();
+                vec![message.down(); if is_twice { 2 } else { 1 }]
+            }),
+        ],
+    },
+    Mutant {
+        name: "leaves-only-in-the-spelling-of-the-join",
+        faults: &[Event(|gate, socket, event| {
+            let room = event.text("roomId");
+            let key = format!("{} {}", socket.number, room.to_lowercase());
+            match event.name.as_str() {
+                "joinRoom" => drop(gate.remember(key, room)),
+                "leaveRoom" if gate.recall(&key).is_some_and(|joined| joined != room) => {
+                    return event.answer(&json!({"success": true}));
+                }
+                _ => {}
+            }
+            vec![event.up()]
+        })],
+    },
+    Mutant {
+        name: "is-heard-again-after-a-leave-and-a-join-over-http",
+        faults: &[
+            Delivery(|gate, _, message| {
+                let room = message.text("roomId");
+                let is_back = |socket: &Socket| {
+                    let key = format!("back {} {room}", socket.user().unwrap_or_default());
+                    socket.known().all_rooms.contains(room) && gate.recall(&key).is_some()
+                };
+                for socket in others(gate, &message).filter(|it| is_back(it)) {
+                    socket.known().heard.insert(message.text("messageId").to_owned());
+                    socket.push(message.packet());
+                }
+                vec![message.down()]
+            }),
+            Reply(|gate, asked, reply| {
+                let Some(user) = asked.authorization().and_then(user_of) else { return };
+                let room = asked.part(2).to_lowercase();
+                if asked.is("POST", "/rooms/*/leave") && reply.status == 204 {
+                    gate.remember(format!("gone {user} {room}"), true);
+                }
+                let was_gone = gate.recall(&format!("gone {user} {room}")).is_some();
+                if asked.is("POST", "/rooms/*/join") && reply.status == 201 && was_gone {
+                    gate.remember(format!("back {user} {room}"), true);
+                }
+            }),
+        ],
     },
 ];
 

@@ -9,9 +9,9 @@ mod fields;
 mod history;
 mod http;
 mod members;
-mod narrow;
 mod presence;
 mod processes;
+mod retries;
 mod sends;
 
 use std::{pin::Pin, sync::Arc};
@@ -75,7 +75,7 @@ impl Mutant {
             presence::MUTANTS,
             backends::MUTANTS,
             processes::MUTANTS,
-            narrow::MUTANTS,
+            retries::MUTANTS,
         ]
         .into_iter()
         .flatten()
@@ -85,4 +85,9 @@ impl Mutant {
 /// A number that follows from a text, for mutants that are wrong now and then.
 fn dice(text: &str, sides: u64) -> u64 {
     text.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % sides
+}
+
+/// Whether an id is not in lower case.
+fn is_shouted(id: &str) -> bool {
+    id != id.to_lowercase()
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Fault::{Event, Reply as ReplyFault},
-    Mutant,
+    Mutant, is_shouted,
 };
 use crate::proxy::{Asked, Reply};
 
@@ -99,6 +99,26 @@ pub(super) const MUTANTS: &[Mutant] = &[
                 event.answer(&json!({"success": true}))
             } else {
                 vec![event.up()]
+            }
+        })],
+    },
+    Mutant {
+        name: "lists-devices-of-no-real-server",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/users/*/presence") && reply.status == 200 {
+                let mut body = reply.json();
+                for socket in body["sockets"].as_array_mut().into_iter().flatten() {
+                    socket["serverId"] = json!("localhost");
+                }
+                reply.set(&body);
+            }
+        })],
+    },
+    Mutant {
+        name: "has-no-presence-of-shouted-users",
+        faults: &[ReplyFault(|_, asked, reply| {
+            if asked.is("GET", "/users/*/presence") && is_shouted(asked.part(2)) {
+                reply.set(&json!({"online": false, "sockets": []}));
             }
         })],
     },
